@@ -1,0 +1,88 @@
+"""neurowidget: the notebook workbench for neurons and causes in NLP models.
+
+The public names are resolved when first used, so that `import neurowidget` is quick and loads no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_NAMES = {
+    "Neuron": "neurowidget.neuron",
+    "LayerSite": "neurowidget.neuron",
+    "load_model": "neurowidget.models.loading",
+    "NeuronModel": "neurowidget.models.loading",
+    "Ablate": "neurowidget.models.interventions",
+    "Set": "neurowidget.models.interventions",
+    "Scale": "neurowidget.models.interventions",
+    "Add": "neurowidget.models.interventions",
+    "Patch": "neurowidget.models.interventions",
+    "Corpus": "neurowidget.extraction.corpus",
+    "extract": "neurowidget.extraction.activations",
+    "attribute": "neurowidget.analysis.attribution.attribute",
+    "ablation_effects": "neurowidget.analysis.intervention.ablation_effects",
+    "activations_from_array": "neurowidget.results.from_array",
+    "attribution_from_array": "neurowidget.results.from_array",
+    "effects_from_array": "neurowidget.results.from_array",
+    "load": "neurowidget.results.storage",
+    "show": "neurowidget.widgets.showing",
+    "TokenStrip": "neurowidget.widgets.token_strip",
+    "NeuronHeatmap": "neurowidget.widgets.neuron_heatmap",
+    "EffectPanel": "neurowidget.widgets.effect_panel",
+    "NeuronExplorer": "neurowidget.explorers.neuron_explorer",
+    "page": "neurowidget.export.html",
+}
+_MODULES = {"targets": "neurowidget.models.targets"}
+
+__all__ = ["__version__", *_NAMES, *_MODULES]
+
+if TYPE_CHECKING:
+    from neurowidget.analysis.attribution.attribute import attribute
+    from neurowidget.analysis.intervention.ablation_effects import ablation_effects
+    from neurowidget.explorers.neuron_explorer import NeuronExplorer
+    from neurowidget.export.html import page
+    from neurowidget.extraction.activations import extract
+    from neurowidget.extraction.corpus import Corpus
+    from neurowidget.models import targets
+    from neurowidget.models.interventions import Ablate, Add, Patch, Scale, Set
+    from neurowidget.models.loading import NeuronModel, load_model
+    from neurowidget.neuron import LayerSite, Neuron
+    from neurowidget.results.from_array import activations_from_array, attribution_from_array, effects_from_array
+    from neurowidget.results.storage import load
+    from neurowidget.widgets.effect_panel import EffectPanel
+    from neurowidget.widgets.neuron_heatmap import NeuronHeatmap
+    from neurowidget.widgets.showing import show
+    from neurowidget.widgets.token_strip import TokenStrip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        value = getattr(importlib.import_module(_NAMES[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(_MODULES[name])
+    else:
+        raise AttributeError(f"module 'neurowidget' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def _show_in_a_cell(result: Any) -> Any:
+    from neurowidget.widgets.showing import show
+
+    return show(result)
+
+
+def _fill_show_hook() -> None:
+    from neurowidget.results.base import Result
+
+    Result.show_hook = staticmethod(_show_in_a_cell)
+
+
+_fill_show_hook()

@@ -1,0 +1,10 @@
+"""Frozen results: numpy only, the seam between analysis and views."""
+
+from neurowidget.results.activations import Activations
+from neurowidget.results.attribution import Attribution
+from neurowidget.results.base import Provenance, Result
+from neurowidget.results.effects import Effects
+from neurowidget.results.prediction import Prediction
+from neurowidget.results.tokens import Tokens
+
+__all__ = ["Activations", "Attribution", "Effects", "Prediction", "Provenance", "Result", "Tokens"]
