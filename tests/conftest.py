@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-# Set before numpy or torch is imported: with more threads than free cores OpenMP barriers make small models 3-4x slower.
+# Set before numpy or torch is imported: on a busy machine OpenMP barriers make small models 3-4x slower.
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_variable] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -32,7 +32,7 @@ CHROMES = (
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
 )
 
-# No sandbox: Chromium refuses to start as root with one. The resolver rule keeps the browser itself off the network.
+# Chromium will not start as root with a sandbox. The resolver rule keeps the browser itself off the network.
 CHROMIUM_FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -46,7 +46,7 @@ CHROMIUM_FLAGS = (
 )
 
 
-class OutsideConnection(ConnectionRefusedError):
+class OutsideConnectionError(ConnectionRefusedError):
     """A test tried to leave this machine."""
 
 
@@ -63,9 +63,9 @@ def _is_loopback(host: Any) -> bool:
         return False
 
 
-def _refuse(what: object) -> OutsideConnection:
+def _refuse(what: object) -> OutsideConnectionError:
     _outside.append(str(what))
-    return OutsideConnection(f"tests may connect to this machine only, not to {what}")
+    return OutsideConnectionError(f"tests may connect to this machine only, not to {what}")
 
 
 def _guard_sockets() -> None:
@@ -86,7 +86,9 @@ def _guard_sockets() -> None:
 
     def guarded_getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
         try:
-            numeric = host is None or bool(ipaddress.ip_address(host if isinstance(host, str) else host.decode()))
+            numeric = host is None or bool(
+                ipaddress.ip_address(host if isinstance(host, str) else host.decode())
+            )
         except ValueError:
             numeric = False
         if not numeric and not _is_loopback(host) and host != socket.gethostname():
@@ -122,8 +124,8 @@ def chromium_path() -> str:
         return found[0]
     looked_for = f"CHROME={wanted}" if wanted else ", ".join(CHROMES)
     pytest.fail(
-        f"No Chrome or Chromium was found; looked for {looked_for}. Install one (Debian: apt-get install chromium"
-        " fonts-noto-cjk fonts-noto-color-emoji) or set CHROME to its path."
+        f"No Chrome or Chromium was found; looked for {looked_for}. Install one (Debian: apt-get install"
+        " chromium fonts-noto-cjk fonts-noto-color-emoji) or set CHROME to its path."
     )
 
 
@@ -144,5 +146,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or session.config.option.collectonly or exitstatus != pytest.ExitCode.OK:
         return
-    if not any(reporter.stats.get(outcome) for outcome in ("passed", "failed", "error", "xfailed", "xpassed")):
+    if not any(
+        reporter.stats.get(outcome) for outcome in ("passed", "failed", "error", "xfailed", "xpassed")
+    ):
         session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
