@@ -1,6 +1,6 @@
 """The repository itself: layout, built JavaScript, licence, dependencies, skips. Needs no Node and no git.
 
-The hash of the JavaScript sources, "source_sha256" in neurowidget/static/build.json (written by js/build.mjs):
+The hash of the JavaScript sources, "source_sha256" in neurowidget/static/build.json (by js/build.mjs):
 
     files = every file under js/src, and js/build.mjs and package-lock.json
     paths = relative to the root of the repository, with "/", sorted by code point
@@ -174,12 +174,14 @@ class TestLicence:
         assert json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["license"] == "BSD-3-Clause"
 
 
-# The name that is imported, where it is not the name that is installed.
+# The package that is declared for an import of another name: its own, or one that always brings it.
 IMPORT_NAMES = {
     "sklearn": "scikit-learn",
     "IPython": "ipykernel",
     "traitlets": "anywidget",
     "huggingface_hub": "transformers",
+    "safetensors": "transformers",
+    "tokenizers": "transformers",
 }
 
 
