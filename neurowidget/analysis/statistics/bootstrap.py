@@ -18,10 +18,11 @@ def bootstrap_interval(
 ) -> np.ndarray | None:
     """The bootstrap confidence interval of the mean of `values` over its first axis, the texts.
 
-    `values` is (text, ...), the answer float64 (2, ...): low, high; None under six texts, NaN where a value is
-    NaN. `method` is "bca" (bias-corrected and accelerated; Efron 1987, as in scipy.stats.bootstrap) or
-    "percentile". Where all texts agree, low = high = that value. Every entry sees the same resampled texts, so
-    the intervals of one call can be compared. Raises ValueError for an unknown method or a level outside (0, 1).
+    `values` is (text, ...), the answer float64 (2, ...): low, high. None under six texts, NaN where a value
+    is NaN. `method` is "bca" (bias-corrected and accelerated; Efron 1987, as in scipy.stats.bootstrap) or
+    "percentile". Where all texts agree, low = high = that value. Every entry sees the same resampled texts,
+    so the intervals of one call can be compared. Raises ValueError for an unknown method or a level outside
+    (0, 1).
     """
     if method not in ("bca", "percentile"):
         raise ValueError(f"method must be 'bca' or 'percentile', got {method!r}")
@@ -64,7 +65,7 @@ def _interval(values: np.ndarray, weights: np.ndarray, tail: float, method: str)
 
 
 def _bca_levels(values: np.ndarray, means: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Which quantiles of the resampled means are read (Efron and Tibshirani 1993, equations 14.10, 14.14, 14.15)."""
+    """Which quantiles of the resampled means are read (Efron and Tibshirani 1993, equations 14.10 and 14.14)."""
     from scipy.special import ndtr, ndtri
 
     observed = values.mean(axis=0)
