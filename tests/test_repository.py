@@ -53,6 +53,16 @@ class TestBuiltJavaScript:
             "neurowidget/static was built from other sources: run `npm run build` and commit its output"
         )
 
+    def test_lock_has_every_platform(self):
+        """npm silently leaves out an optional package that its registry lacks; then `npm ci` fails elsewhere."""
+        locked = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+        wanted = {
+            f"node_modules/{name}"
+            for entry in locked.values()
+            for name in entry.get("optionalDependencies", {})
+        }
+        assert wanted - set(locked) == set()
+
     def test_stays_small(self):
         total = sum(path.stat().st_size for path in (PACKAGE / "static").iterdir())
         assert total <= 800_000, (
