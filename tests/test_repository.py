@@ -54,7 +54,7 @@ class TestBuiltJavaScript:
         )
 
     def test_lock_has_every_platform(self):
-        """npm silently leaves out an optional package that its registry lacks; then `npm ci` fails elsewhere."""
+        """npm leaves out an optional package that its registry lacks; then `npm ci` fails elsewhere."""
         locked = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))["packages"]
         wanted = {
             f"node_modules/{name}"
