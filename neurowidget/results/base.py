@@ -79,3 +79,10 @@ class Result:
             return {"text/plain": repr(self)}
         widget = Result.show_hook(self)
         return widget._repr_mimebundle_(include=include, exclude=exclude)
+
+    def _ipython_display_(self) -> None:
+        # Two outputs, the view and its static copy, can only be made here: a mimebundle is one output.
+        if Result.show_hook is None:
+            print(repr(self))
+        else:
+            Result.show_hook(self)._ipython_display_()

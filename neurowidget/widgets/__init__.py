@@ -1,0 +1,1 @@
+"""Widgets: a result in, an anywidget out (numpy, anywidget and traitlets only)."""

@@ -1,0 +1,25 @@
+"""The natural widget of a result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neurowidget.results import Activations, Attribution, Effects, Prediction
+from neurowidget.widgets.base import View
+
+
+def show(result: Any) -> View:
+    """The widget that shows `result`; raises TypeError naming the kinds that have one."""
+    from neurowidget.widgets.effect_panel import EffectPanel
+    from neurowidget.widgets.neuron_heatmap import NeuronHeatmap
+    from neurowidget.widgets.token_strip import TokenStrip
+
+    if isinstance(result, View):
+        return result
+    if isinstance(result, Attribution) and result.layers is None:
+        return TokenStrip(result)
+    if isinstance(result, Activations | Effects | Attribution):
+        return NeuronHeatmap(result)
+    if isinstance(result, Prediction):
+        return EffectPanel(result)
+    raise TypeError(f"there is no view for {type(result).__name__}; results that have one: Activations, Attribution, Effects, Prediction")
