@@ -37,7 +37,33 @@ _NAMES = {
 }
 _MODULES = {"targets": "neurowidget.models.targets"}
 
-__all__ = ["__version__", *_NAMES, *_MODULES]
+__all__ = [
+    "Ablate",
+    "Add",
+    "Corpus",
+    "EffectPanel",
+    "LayerSite",
+    "Neuron",
+    "NeuronExplorer",
+    "NeuronHeatmap",
+    "NeuronModel",
+    "Patch",
+    "Scale",
+    "Set",
+    "TokenStrip",
+    "__version__",
+    "ablation_effects",
+    "activations_from_array",
+    "attribute",
+    "attribution_from_array",
+    "effects_from_array",
+    "extract",
+    "load",
+    "load_model",
+    "page",
+    "show",
+    "targets",
+]
 
 if TYPE_CHECKING:
     from neurowidget.analysis.attribution.attribute import attribute
@@ -50,7 +76,11 @@ if TYPE_CHECKING:
     from neurowidget.models.interventions import Ablate, Add, Patch, Scale, Set
     from neurowidget.models.loading import NeuronModel, load_model
     from neurowidget.neuron import LayerSite, Neuron
-    from neurowidget.results.from_array import activations_from_array, attribution_from_array, effects_from_array
+    from neurowidget.results.from_array import (
+        activations_from_array,
+        attribution_from_array,
+        effects_from_array,
+    )
     from neurowidget.results.storage import load
     from neurowidget.widgets.effect_panel import EffectPanel
     from neurowidget.widgets.neuron_heatmap import NeuronHeatmap

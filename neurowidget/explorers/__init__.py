@@ -1,0 +1,1 @@
+"""Explorers: a model, its analysis and its views, live and linked."""

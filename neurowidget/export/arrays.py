@@ -20,7 +20,12 @@ def encode(array: np.ndarray, dtype: str = "float16") -> dict[str, Any]:
     """
     if dtype == "uint8":
         codes, scale = quantise(array)
-        return {"data": codes.tobytes(), "dtype": "uint8", "shape": list(array.shape), "scale": scale.tolist()}
+        return {
+            "data": codes.tobytes(),
+            "dtype": "uint8",
+            "shape": list(array.shape),
+            "scale": scale.tolist(),
+        }
     if dtype not in FLOATS:
         raise ValueError(f"expected dtype 'uint8' or one of {FLOATS}, got {dtype!r}")
     with np.errstate(over="ignore"):

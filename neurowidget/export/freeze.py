@@ -80,7 +80,9 @@ def _table(heads: tuple[str, str], names: Sequence[str], values: Sequence[float 
             f'<tr><td style="background-color:rgba({rgb},{strength})"><bdi>{html.escape(_visible(name))}</bdi></td>'
             f"<td>{number}</td></tr>"
         )
-    return f"<table><thead><tr><th>{heads[0]}</th><th>{heads[1]}</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    return (
+        f"<table><thead><tr><th>{heads[0]}</th><th>{heads[1]}</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    )
 
 
 def _visible(piece: str) -> str:

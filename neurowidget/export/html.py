@@ -46,7 +46,9 @@ def page(parts: Iterable[Part], title: str = "neurowidget") -> str:
         elif isinstance(part, Snapshot):
             key = f"view-{number}"
             kinds[part.kind] = None
-            body.append(f'<div class="nw-page-view" data-nw-view="{key}" data-nw-kind="{html.escape(part.kind)}"></div>')
+            body.append(
+                f'<div class="nw-page-view" data-nw-view="{key}" data-nw-kind="{html.escape(part.kind)}"></div>'
+            )
             states[key] = _embed(part, chunks)
         else:
             raise TypeError(f"a page is made of Snapshot, Heading and Paragraph, got {type(part).__name__}")
@@ -63,7 +65,7 @@ def page(parts: Iterable[Part], title: str = "neurowidget") -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{html.escape(title)}</title><style>{style}</style></head><body>\n<main>",
             "\n".join(body),
-            '</main>\n<noscript><p>This page draws its views with JavaScript, which is switched off here.</p></noscript>\n',
+            "</main>\n<noscript><p>This page draws its views with JavaScript, which is switched off here.</p></noscript>\n",
             f'<script type="application/json" id="nw-state">{_json(states)}</script>\n',
             "\n".join(chunks),
             f"<script>{script}</script></body></html>\n",

@@ -25,7 +25,10 @@ class Snapshot:
 
     def to_json(self) -> dict[str, Any]:
         """The state as JSON, arrays as base64 text."""
-        return {"kind": self.kind, "state": _map_bytes(self.state, lambda raw: base64.b64encode(raw).decode("ascii"))}
+        return {
+            "kind": self.kind,
+            "state": _map_bytes(self.state, lambda raw: base64.b64encode(raw).decode("ascii")),
+        }
 
     def split(self) -> tuple[dict[str, Any], list[tuple[list[str | int], bytes]]]:
         """The state without its buffers, and the buffers with the path each one belongs to."""

@@ -35,7 +35,9 @@ class NeuronHeatmap(View):
     _matrix_info = t.Dict().tag(sync=True)
     _preview = t.Dict().tag(sync=True)
 
-    def __init__(self, result: Activations | Effects | Attribution, site: str | None = None, dtype: str = "float16") -> None:
+    def __init__(
+        self, result: Activations | Effects | Attribution, site: str | None = None, dtype: str = "float16"
+    ) -> None:
         values, layers, site, info = _matrix_of(result, site)
         stack, _, bare = site.rpartition(".")
         tokens = result.tokens if isinstance(result, Activations) else None
@@ -86,11 +88,31 @@ def checked_neuron(value: str | None, model: dict[str, Any]) -> str | None:
 def _matrix_of(result: Any, site: str | None) -> tuple[np.ndarray, tuple[int, ...], str, dict[str, Any]]:
     if isinstance(result, Activations):
         chosen = site or next(iter(result.values))
-        return result[chosen], result.layers[chosen], chosen, {"name": "activation", "of": "", "signed": True, "unit": ""}
+        return (
+            result[chosen],
+            result.layers[chosen],
+            chosen,
+            {"name": "activation", "of": "", "signed": True, "unit": ""},
+        )
     if isinstance(result, Effects):
-        info = {"name": "effect", "of": f"removing it ({result.ablation}) on {result.target}", "signed": True, "unit": ""}
-        return result.values, result.layers, f"{result.stack + '.' if result.stack else ''}{result.site}", info
+        info = {
+            "name": "effect",
+            "of": f"removing it ({result.ablation}) on {result.target}",
+            "signed": True,
+            "unit": "",
+        }
+        return (
+            result.values,
+            result.layers,
+            f"{result.stack + '.' if result.stack else ''}{result.site}",
+            info,
+        )
     if isinstance(result, Attribution) and result.layers is not None:
-        info = {"name": result.provenance.method.replace("_", " "), "of": result.target, "signed": True, "unit": ""}
+        info = {
+            "name": result.provenance.method.replace("_", " "),
+            "of": result.target,
+            "signed": True,
+            "unit": "",
+        }
         return result.scores, result.layers, result.provenance.site, info
     raise TypeError(f"NeuronHeatmap shows Activations, Effects or a neuron Attribution, got {type(result).__name__}")

@@ -22,4 +22,6 @@ def show(result: Any) -> View:
         return NeuronHeatmap(result)
     if isinstance(result, Prediction):
         return EffectPanel(result)
-    raise TypeError(f"there is no view for {type(result).__name__}; results that have one: Activations, Attribution, Effects, Prediction")
+    raise TypeError(
+        f"there is no view for {type(result).__name__}; results that have one: Activations, Attribution, Effects, Prediction"
+    )

@@ -1,0 +1,93 @@
+"""The command line: `neurowidget demo`, `neurowidget explore MODEL --text ...`, `neurowidget lab`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+app = typer.Typer(
+    help="Neurons and causes in NLP models: interactive pages from the command line.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("neurowidget-demo.html"),
+    language_model: Annotated[bool, typer.Option(help="Include the part about the language model.")] = True,
+) -> None:
+    """Write an interactive page about a real sentiment model and a real language model."""
+    from neurowidget.explorers.demo_page import write_demo
+
+    print(write_demo(out, language_model=language_model, say=_say))
+
+
+@app.command()
+def explore(
+    model: Annotated[str, typer.Argument(help="A Hugging Face name, a local folder, demo:sentiment or demo:lm.")],
+    text: Annotated[list[str], typer.Option(help="A text to look at; repeat for several.")],
+    out: Annotated[Path, typer.Option(help="The page to write.")],
+    corpus: Annotated[
+        Path | None, typer.Option(help="A text file, one text a line, for densities and held-out effects.")
+    ] = None,
+    site: Annotated[str, typer.Option(help="Which neurons: mlp, attention, residual, embed.")] = "mlp",
+    target: Annotated[
+        str, typer.Option(help='What is explained: auto, a class or token, or a contrast "A - B".')
+    ] = "auto",
+    cards: Annotated[int, typer.Option(help="How many neurons get their full card in the page.", min=0, max=200)] = 12,
+    precision: Annotated[str, typer.Option(help="uint8, float16 or float32.")] = "uint8",
+) -> None:
+    """Write an interactive page about any model and text."""
+    from neurowidget.explorers.demo_page import write_exploration
+
+    texts = None if corpus is None else _lines(corpus)
+    path = write_exploration(
+        model, text, out, corpus=texts, site=site, target=target, cards=cards, precision=precision, say=_say
+    )
+    print(path)
+
+
+@app.command()
+def lab(folder: Annotated[Path, typer.Argument(help="The folder to open.")] = Path("notebooks")) -> None:
+    """Open JupyterLab."""
+    import importlib.util
+    import subprocess
+
+    if importlib.util.find_spec("jupyterlab") is None:
+        _stop("JupyterLab is not installed here: pip install 'neurowidget[lab]'")
+    raise typer.Exit(subprocess.call([sys.executable, "-m", "jupyter", "lab", str(folder)]))
+
+
+def main() -> None:
+    """Run the command line; an expected error is one line on stderr and exit code 1."""
+    try:
+        app()
+    except (ValueError, OSError, ImportError) as error:
+        _stop(f"{type(error).__name__}: {error}")
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        _stop(f"there is no file {path}")
+    try:
+        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        _stop(f"{path} is not UTF-8 text: {error}")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _stop(message: str) -> NoReturn:
+    print(message, file=sys.stderr)
+    raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

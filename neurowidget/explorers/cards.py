@@ -1,0 +1,158 @@
+"""The card of a neuron: where its value stands, what it fires on, and what happens without it or at another value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neurowidget.analysis.intervention.ablation_effects import ablation_effects
+from neurowidget.analysis.intervention.dose_response import dose_response
+from neurowidget.explorers.corpus_sample import CorpusSample
+from neurowidget.explorers.targets import ExplorerTarget
+from neurowidget.models.interventions import Ablate
+from neurowidget.models.loading import NeuronModel
+from neurowidget.neuron import Neuron
+from neurowidget.results import Activations
+from neurowidget.widgets import wire
+
+Card = dict[str, Any]
+DOSES = 9
+NO_SAMPLE = "the corpus sample is still being read"
+NO_TARGET = "this model has no head: pass target='L5.mlp[3]' or a callable"
+
+
+@dataclass(frozen=True)
+class CardMaker:
+    """Makes the cards of one text; every number is exact unless it says otherwise."""
+
+    model: NeuronModel
+    text: str
+    activations: Activations
+    target: ExplorerTarget | None
+    sample: CorpusSample
+    reference: Sequence[str] | None
+    held_out: int
+
+    def quick(self, neuron: Neuron) -> Card:
+        """What needs no forward pass: the activations, the density and the examples."""
+        activation = self.activations.neuron(neuron)
+        ready = self.sample.ready and self.sample.token_count > 0
+        missing = {} if ready else {"corpus": NO_SAMPLE, "examples": NO_SAMPLE, "held_out": NO_SAMPLE}
+        waiting = "computing" if self.target else NO_TARGET
+        missing |= {"effect": waiting, "dose": waiting} | (
+            {} if ready and self.target else {"held_out": missing.get("held_out", waiting)}
+        )
+        return {
+            "neuron": str(neuron),
+            "activation": wire.numbers(activation),
+            "corpus": self.sample.density(neuron, activation) if ready else None,
+            "examples": self.sample.examples(neuron) if ready else [],
+            "effect": None,
+            "held_out": None,
+            "dose": None,
+            "off": None,
+            "toward": [],
+            "missing": missing,
+        }
+
+    def complete(self, card: Card, should_stop: Callable[[], bool]) -> Card:
+        """The card with what takes forward passes: effect, held-out effect, dose-response and the prediction without it."""
+        if self.target is None:
+            return card
+        neuron = Neuron.parse(card["neuron"])
+        done = dict(card, effect=self.effect(neuron, should_stop), dose=self.dose(neuron), off=self.off(neuron))
+        missing = {part: why for part, why in card["missing"].items() if part not in ("effect", "dose")}
+        if self.sample.ready:
+            done["held_out"] = self.held_out_effect(neuron, should_stop)
+            missing.pop("held_out", None)
+            if done["held_out"] is None:
+                missing["held_out"] = "the sample has no other text: give corpus= with at least 6 texts"
+        return done | {"missing": missing}
+
+    def effect(self, neuron: Neuron, should_stop: Callable[[], bool]) -> dict[str, Any]:
+        """Effect of removing the neuron everywhere in this text, and at each token alone."""
+        assert self.target is not None
+        options: dict[str, Any] = {
+            "target": self.target.own,
+            "reference": self.reference,
+            "progress": False,
+            "should_stop": should_stop,
+        }
+        effects = ablation_effects(self.model, [self.text], site=self.sample.site, neurons=[neuron], **options)
+        at_token = [
+            ablation_effects(
+                self.model,
+                [self.text],
+                site=self.sample.site,
+                neurons=[neuron],
+                positions=[position],
+                **options,
+            )
+            for position in range(len(self.activations.tokens))
+        ]
+        return {
+            "value": wire.number(effects.for_neuron(neuron)),
+            "target": effects.target,
+            "ablation": effects.ablation,
+            "at_token": [wire.number(one.for_neuron(neuron)) for one in at_token],
+        }
+
+    def held_out_effect(self, neuron: Neuron, should_stop: Callable[[], bool]) -> dict[str, Any] | None:
+        """The same effect on other texts of the sample, with a bootstrap interval over texts."""
+        assert self.target is not None
+        texts = [text for text in self.sample.texts if text != self.text][: self.held_out]
+        if not texts:
+            return None
+        effects = ablation_effects(
+            self.model,
+            texts,
+            site=self.sample.site,
+            neurons=[neuron],
+            target=self.target.others,
+            reference=self.reference,
+            progress=False,
+            should_stop=should_stop,
+        )
+        place = (effects.layers.index(neuron.layer), neuron.index)
+        interval = None if effects.interval is None else effects.interval[:, place[0], place[1]]
+        return {
+            "mean": wire.number(effects.values[place]),
+            "low": None if interval is None else wire.number(interval[0]),
+            "high": None if interval is None else wire.number(interval[1]),
+            "texts": len(texts),
+            "name": self.sample.name,
+            "values": [],
+        }
+
+    def dose(self, neuron: Neuron) -> dict[str, Any]:
+        """Target and probabilities with the neuron set, at every token, to values over its observed range."""
+        assert self.target is not None
+        activation = self.activations.neuron(neuron)[~self.activations.tokens.special]
+        observed = self.sample.values(neuron) if self.sample.ready and self.sample.token_count else activation
+        low, high = (
+            float(min(observed.min(), activation.min(initial=0))),
+            float(max(observed.max(), activation.max(initial=0))),
+        )
+        natural = float(activation.mean()) if len(activation) else 0.0
+        grid = np.linspace(low, high if high > low else low + 1, DOSES)
+        curve = dose_response(self.model, self.text, neuron, grid, target=self.target.own)
+        return {
+            "x": wire.numbers(curve.values),
+            "target": wire.numbers(curve.target_values),
+            "probabilities": [wire.numbers(row) for row in curve.probabilities],
+            "labels": list(curve.labels),
+            "natural": natural,
+            "low": low,
+            "high": high,
+        }
+
+    def off(self, neuron: Neuron) -> dict[str, Any]:
+        """The prediction with the neuron at its mean."""
+        assert self.target is not None
+        with self.model.intervene(Ablate(neuron, "mean", reference=self.reference)):
+            after = self.model.predict(self.text, top=50)
+            value = self.target.value(self.model, self.text)
+        return wire.prediction(after, (self.target.name, value))

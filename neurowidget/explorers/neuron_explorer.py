@@ -1,0 +1,483 @@
+"""Type a sentence, see every neuron, click one, switch it off."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import traitlets as t
+
+from neurowidget.explorers import code
+from neurowidget.explorers import targets as explorer_targets
+from neurowidget.explorers.analysis_steps import Analysis, ShouldStop, analyse
+from neurowidget.explorers.cards import Card
+from neurowidget.explorers.corpus_sample import CorpusSample
+from neurowidget.explorers.worker import Job, Step, Steps, Worker
+from neurowidget.export import arrays
+from neurowidget.export.snapshot import Snapshot
+from neurowidget.extraction.corpus import Corpus
+from neurowidget.models.bundled import sample_texts
+from neurowidget.models.interventions import from_json
+from neurowidget.models.loading import NeuronModel, load_model
+from neurowidget.neuron import Neuron
+from neurowidget.results import Activations, Attribution
+from neurowidget.widgets import wire
+from neurowidget.widgets.base import View, status
+from neurowidget.widgets.neuron_heatmap import DEFAULT_VIEW, checked_neuron
+from neurowidget.widgets.token_strip import checked_token
+
+MAX_TEXT = 100_000
+MAX_INTERVENTIONS = 200
+MAX_CARDS = 200
+URGENT, INTERACTIVE, BACKGROUND = 0, 1, 2
+
+
+class NeuronExplorer(View):
+    """All neurons of one site for one text, live and linked: text, tokens, heatmaps, the card of a neuron, interventions.
+
+    `corpus` (texts or a Corpus) gives the densities, examples and held-out effects; without one the bundled sample is
+    used, and the view says so. `reference` are the texts of mean ablation (1,000 tokens or more; None: the bundled ones).
+    Work runs on a background thread: `wait()` blocks until it is done, Cancel or an interrupt of the cell stops it.
+    """
+
+    stem: ClassVar[str] = "neuron-explorer"
+    height: ClassVar[int] = 1040
+
+    text = t.Unicode().tag(sync=True)
+    """The text that is looked at; setting it runs the model."""
+    selected_token = t.Int(None, allow_none=True).tag(sync=True)
+    """Index of the selected token of the answered text, or None."""
+    selected_neuron = t.Unicode(None, allow_none=True).tag(sync=True)
+    """The selected neuron, such as `L5.mlp[131]`, or None."""
+    pinned_neurons = t.List(t.Unicode()).tag(sync=True)
+    """Neurons that are kept at hand."""
+    interventions = t.List(t.Dict()).tag(sync=True)
+    """What is changed: `{"kind": "ablate" | "set" | "scale", "neuron": ..., "how"?: "mean" | "zero", "value"?: number}`."""
+    target = t.Unicode("auto").tag(sync=True)
+    """What is explained: "auto", a class or token, "POS - NEG", or a neuron."""
+    view = t.Dict(DEFAULT_VIEW).tag(sync=True)
+    """Which tab, layer, order, colour and range is shown."""
+
+    _model = t.Dict().tag(sync=True)
+    _tokens = t.Dict().tag(sync=True)
+    _activations = t.Dict().tag(sync=True)
+    _preview = t.Dict().tag(sync=True)
+    _attribution = t.Dict(None, allow_none=True).tag(sync=True)
+    _effects = t.Dict(None, allow_none=True).tag(sync=True)
+    _spread = t.Dict(None, allow_none=True).tag(sync=True)
+    _before = t.Dict(None, allow_none=True).tag(sync=True)
+    _after = t.Dict(None, allow_none=True).tag(sync=True)
+    _card = t.Dict(None, allow_none=True).tag(sync=True)
+    _cards = t.Dict().tag(sync=True)
+    _text_answered = t.Unicode().tag(sync=True)
+    _code = t.Unicode().tag(sync=True)
+    _held_out_name = t.Unicode().tag(sync=True)
+    _legend = t.Dict().tag(sync=True)
+    _prompts = t.List(t.Unicode()).tag(sync=True)
+
+    def __init__(
+        self,
+        model: NeuronModel | str | Any,
+        text: str = "",
+        *,
+        site: str = "mlp",
+        target: str = "auto",
+        corpus: Corpus | Sequence[str] | None = None,
+        reference: Sequence[str] | None = None,
+        held_out: int = 32,
+        dtype: str = "float16",
+    ) -> None:
+        self.model = model if isinstance(model, NeuronModel) else load_model(model)
+        if site.rpartition(".")[0] == "decoder":
+            raise ValueError(
+                f"NeuronExplorer shows the encoder or a decoder-only model, "
+                f"got site={site!r}; use nw.extract(..., targets=) for a decoder"
+            )
+        self.site, self._dtype, self._held_out, self._reference = site, dtype, held_out, reference
+        self._analysis: Analysis | None = None
+        layers = tuple(range(self.model.num_layers)) if site.rpartition(".")[2] != "embed" else (0,)
+        self._layers, self._corpus_texts, notes, name = layers, *_corpus_of(self.model, corpus)
+        self._corpus_name = name
+        self._sample = CorpusSample(self.model, self._corpus_texts, site, layers, name, without=text)
+        self._worker = Worker(self._on_status, self.show_error)
+        stack, _, bare = site.rpartition(".")
+        super().__init__(
+            target=target,
+            view=DEFAULT_VIEW | {"layer": layers[-1]},
+            _notes=notes,
+            _status=status("empty" if not text else "running", what="" if not text else "reading the text"),
+            _held_out_name=name,
+            _model={
+                "name": self.model.name,
+                "family": self.model.family,
+                "kind": self.model.kind,
+                "site": bare,
+                "stack": stack or None,
+                "num_layers": len(layers),
+                "layers": list(layers),
+                "width": self.model.width(site),
+                "classes": None if self.model.labels is None else list(self.model.labels),
+                "targets": explorer_targets.offered(self.model),
+                "hash": self.model.weights_hash[:12],
+            },
+        )
+        self._handlers |= {
+            "cancel": lambda _: self._worker.cancel(),
+            "rerun": lambda _: self._submit_text(),
+            "effects": lambda _: self._submit_text(),
+            "card": self._card_command,
+            "export": lambda _: {"html": self.html_page(), "name": "neurowidget.html"},
+        }
+        self.observe(self._text_changed, ["text", "target"])
+        self.observe(self._interventions_changed, "interventions")
+        self.observe(self._neuron_changed, "selected_neuron")
+        self.observe(self._write_code, ["text", "target", "interventions", "selected_neuron", "selected_token"])
+        self._submit_sample()
+        self.text = text
+        self._write_code()
+
+    # -- what a reader of the notebook calls ---------------------------------------------------------------------------
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until nothing is computed any more; False on a time-out. Interrupting it stops the work."""
+        return self._worker.wait(timeout)
+
+    def cancel(self) -> None:
+        """Stop what is being computed; what is finished stays."""
+        self._worker.cancel()
+
+    def precompute(self, neurons: Sequence[str | Neuron] | int = 24) -> None:
+        """Make the cards of these neurons (or of the n with the strongest effects), so that they work in an exported page."""
+        self.wait()
+        wanted = self.strongest(neurons) if isinstance(neurons, int) else [str(n) for n in neurons]
+        wanted = [checked_neuron(name, self._model) or "" for name in wanted]
+
+        def steps(stop: ShouldStop) -> Steps:
+            for number, name in enumerate(wanted[:MAX_CARDS]):
+                yield number, len(wanted)
+                if name not in self._cards:
+                    self._keep(self._complete_card(Neuron.parse(name), stop))
+
+        self._worker.submit("precompute", "making cards", steps, priority=BACKGROUND)
+        self.wait()
+
+    def strongest(self, count: int) -> list[str]:
+        """The neurons with the largest effect on the target for this text, strongest first."""
+        return [row["neuron"] for row in (self._effects or {}).get("top", [])[:count]]
+
+    def effect_of(self, neuron: str | Neuron) -> float:
+        """Effect of removing a neuron on the target for this text; raises ValueError before it is computed."""
+        return self._finished().effects_or_raise().for_neuron(neuron)
+
+    def card(self, neuron: str | Neuron) -> Card:
+        """The card of a neuron, made now if it is not there yet."""
+        name = checked_neuron(str(neuron), self._model) or ""
+        if name not in self._cards:
+            self.precompute([name])
+        return dict(self._cards[name])
+
+    @property
+    def attribution(self) -> Attribution:
+        """The token attribution of this text; raises ValueError before it is computed."""
+        found = self._finished().attribution
+        if found is None:
+            raise ValueError("there is no attribution: the model has no head, or the work was stopped")
+        return found
+
+    @property
+    def activations(self) -> Activations:
+        """The activations of this text; raises ValueError before they are computed."""
+        return self._finished().activations
+
+    @property
+    def prediction(self) -> dict[str, Any]:
+        """The prediction as the view shows it, without interventions."""
+        return dict(self._before or {})
+
+    @property
+    def changed_prediction(self) -> dict[str, Any]:
+        """The prediction as the view shows it, under the interventions; empty when there are none."""
+        return dict(self._after or {})
+
+    def _finished(self) -> Analysis:
+        if self._analysis is None:
+            raise ValueError("nothing is computed yet: set text and call wait()")
+        return self._analysis
+
+    def to_html(self, path: str | Path, *, title: str | None = None, precision: str = "uint8", cards: int = 0) -> Path:
+        """Write one offline page; `cards` neurons with the strongest effects get their full card first (see `precompute`)."""
+        if cards:
+            self.precompute(cards)
+        return super().to_html(path, title=title, precision=precision)
+
+    def snapshot(self, precision: str = "uint8") -> Snapshot:
+        self.wait()
+        return super().snapshot(precision)
+
+    def close(self) -> None:
+        """Stop the work and release the view."""
+        self._worker.cancel()
+        super().close()
+
+    def __repr__(self) -> str:
+        return f"NeuronExplorer({self._model.get('name')!r}, {self.text[:60]!r}, site={self.site!r})"
+
+    # -- traits --------------------------------------------------------------------------------------------------------
+
+    @t.validate("text")
+    def _text_fits(self, proposal: t.Bunch) -> str:
+        if len(proposal["value"]) > MAX_TEXT:
+            raise t.TraitError(
+                f"text has {len(proposal['value'])} characters, at most {MAX_TEXT} are read here: use nw.extract"
+            )
+        return str(proposal["value"])
+
+    @t.validate("selected_token")
+    def _token_in_range(self, proposal: t.Bunch) -> int | None:
+        return checked_token(proposal["value"], len(self._tokens.get("pieces", ())))
+
+    @t.validate("selected_neuron")
+    def _neuron_exists(self, proposal: t.Bunch) -> str | None:
+        return checked_neuron(proposal["value"], self._model)
+
+    @t.validate("pinned_neurons")
+    def _pins_exist(self, proposal: t.Bunch) -> list[str]:
+        return [checked_neuron(name, self._model) or name for name in proposal["value"][:50]]
+
+    @t.validate("interventions")
+    def _interventions_are_sound(self, proposal: t.Bunch) -> list[dict[str, Any]]:
+        items = [dict(item) for item in proposal["value"]]
+        if len(items) > MAX_INTERVENTIONS:
+            raise t.TraitError(f"{len(items)} interventions, at most {MAX_INTERVENTIONS} at once here")
+        for item in items:
+            try:
+                from_json(item)
+                checked_neuron(item["neuron"], self._model)
+            except (ValueError, TypeError, KeyError) as error:
+                raise t.TraitError(f"intervention {item!r}: {error}") from error
+        return items
+
+    @t.validate("view")
+    def _view_is_whole(self, proposal: t.Bunch) -> dict[str, Any]:
+        return DEFAULT_VIEW | dict(proposal["value"])
+
+    def _text_changed(self, change: t.Bunch) -> None:
+        with self.showing_errors():
+            self._submit_text()
+
+    def _interventions_changed(self, change: t.Bunch) -> None:
+        with self.showing_errors():
+            if not self.interventions:
+                self._worker.submit("interventions", "", lambda stop: self._clear_after(), priority=URGENT)
+            else:
+                self._worker.submit("interventions", "changing neurons", self._after_steps, priority=URGENT)
+
+    def _neuron_changed(self, change: t.Bunch) -> None:
+        with self.showing_errors():
+            if self.selected_neuron is not None:
+                self._worker.submit(
+                    "card", f"looking at {self.selected_neuron}", self._card_steps, priority=INTERACTIVE
+                )
+
+    def _write_code(self, change: t.Bunch | None = None) -> None:
+        source = self.model.source
+        chosen = (self.interventions, self.selected_neuron, self.selected_token)
+        self._code = code.reproduce(source, self.text, self.site, self.target, *chosen)
+
+    # -- jobs (on the worker's thread) ---------------------------------------------------------------------------------
+
+    def _submit_text(self) -> None:
+        if not self.text.strip():
+            self._analysis = None
+            with self.publishing():
+                self._tokens, self._activations, self._preview = {}, {}, {}
+                self._attribution = self._effects = self._before = self._after = self._card = None
+                self._cards, self._text_answered, self.selected_token = {}, self.text, None
+                self._status = status("empty")
+            return
+        self._worker.submit("text", "reading the text", self._text_steps, priority=INTERACTIVE)
+
+    def _submit_sample(self) -> None:
+        self._worker.submit(
+            "sample",
+            f"reading the corpus sample ({self._corpus_name})",
+            self._sample_steps,
+            priority=BACKGROUND,
+        )
+
+    def _text_steps(self, stop: ShouldStop) -> Steps:
+        text, started = self.text, time.perf_counter()
+        yield 0, 4
+        options = {
+            "target": self.target,
+            "reference": self._reference,
+            "held_out": self._held_out,
+            "should_stop": stop,
+        }
+        for number, analysis in enumerate(analyse(self.model, text, self.site, self._layers, self._sample, **options)):
+            self._analysis = analysis
+            if number == 0:
+                self._publish_text(analysis)
+                if self.interventions:
+                    self._interventions_changed(t.Bunch())
+                if self.selected_neuron is not None:
+                    self._neuron_changed(t.Bunch())
+            else:
+                self._publish_effects(analysis)
+            seconds = round(time.perf_counter() - started, 2)
+            self._legend = {
+                "seconds": seconds,
+                "method": analysis.method,
+                "neurons": len(self._layers) * self.model.width(self.site),
+            }
+            yield number + 1, 4
+        self._refresh_fallback()
+
+    def _publish_text(self, analysis: Analysis) -> None:
+        values = analysis.activations[self.site]
+        with self.publishing():
+            self.last_error = None
+            self._tokens = wire.tokens(analysis.activations.tokens)
+            self._activations = _wire_activations(values, self._dtype)
+            self._preview = arrays.preview(arrays.signed_max(values, axis=1))
+            self._before = analysis.before
+            self._after = self._attribution = self._effects = self._card = None
+            self._cards = {}
+            self._text_answered = analysis.text
+            if self.selected_token is not None and self.selected_token >= len(analysis.activations.tokens):
+                self.selected_token = None
+
+    def _publish_effects(self, analysis: Analysis) -> None:
+        with self.publishing():
+            self._attribution = None if analysis.attribution is None else wire.attribution(analysis.attribution)
+            self._effects = _wire_effects(analysis)
+            self._notes = [*dict.fromkeys([*self._notes, *analysis.notes])]
+
+    def _sample_steps(self, stop: ShouldStop) -> Steps:
+        yield from self._sample.read()
+        if self._sample.token_count:
+            with self.publishing():
+                spread = {
+                    "values": arrays.encode(self._sample.spread(), "float32"),
+                    "corpus": self._sample.name,
+                }
+                self._spread = spread | {"tokens": self._sample.token_count}
+        if self.selected_neuron is not None and self._analysis is not None:
+            self._neuron_changed(t.Bunch())
+
+    def _card_steps(self, stop: ShouldStop) -> Steps:
+        yield 0, 2
+        analysis, name = self._analysis, self.selected_neuron
+        if analysis is None or name is None:
+            return
+        kept = self._cards.get(name)
+        if kept is not None:
+            self._card = kept
+            return
+        card = analysis.cards.quick(Neuron.parse(name))
+        self._card = card
+        yield 1, 2
+        card = analysis.cards.complete(card, stop)
+        if analysis is self._analysis and name == self.selected_neuron:
+            self._card = card
+        if analysis is self._analysis and self._sample.ready:
+            self._keep(card)
+
+    def _complete_card(self, neuron: Neuron, stop: ShouldStop) -> Card:
+        if self._analysis is None:
+            raise ValueError("there is no text yet: set text first")
+        return self._analysis.cards.complete(self._analysis.cards.quick(neuron), stop)
+
+    def _keep(self, card: Card) -> None:
+        kept = {name: self._cards[name] for name in list(self._cards)[-(MAX_CARDS - 1) :]}
+        self._cards = kept | {card["neuron"]: card}
+
+    def _card_command(self, message: Mapping[str, Any]) -> Future[Card]:
+        name = checked_neuron(str(message.get("neuron")), self._model)
+        answer: Future[Card] = Future()
+
+        def steps(stop: ShouldStop) -> Steps:
+            yield 0, 1
+            assert name is not None
+            answer.set_result(self._cards.get(name) or self._complete_card(Neuron.parse(name), stop))
+
+        job = self._worker.submit(f"card {name}", f"looking at {name}", steps, priority=INTERACTIVE)
+        job.add_done_callback(lambda done: _pass_on(done, answer))
+        return answer
+
+    def _after_steps(self, stop: ShouldStop) -> Steps:
+        yield 0, 1
+        asked, analysis = [dict(item) for item in self.interventions], self._analysis
+        if analysis is None or not asked:
+            return
+        changes = [from_json(item, reference=self._reference) for item in asked]
+        with self.model.intervene(*changes):
+            after = self.model.predict(analysis.text, top=50) if analysis.before is not None else None
+            value = analysis.target.value(self.model, analysis.text) if analysis.target is not None else float("nan")
+        if after is None:
+            raise ValueError("this model has no head: there is no prediction to change")
+        name = analysis.target.name if analysis.target is not None else ""
+        self._after = wire.prediction(after, (name, value)) | {"asked": asked}
+
+    def _clear_after(self) -> Steps:
+        self._after = None
+        yield 1, 1
+
+    def _on_status(self, job: Job | None, step: Step) -> None:
+        if job is not None and job.what:
+            self._status = status("running", job.what, *step)
+        elif job is None and self._status.get("state") == "running":
+            self._status = status("ready" if self._analysis is not None else "empty")
+
+
+def _pass_on(done: Future[None], answer: Future[Card]) -> None:
+    if answer.done():
+        return
+    error = None if done.cancelled() else done.exception()
+    answer.set_exception(error if error is not None else RuntimeError("the request was replaced or cancelled"))
+
+
+def _wire_activations(values: np.ndarray, dtype: str) -> dict[str, Any]:
+    # Some models have activations that float16 cannot hold.
+    return arrays.encode(values, "float32" if dtype == "float16" and np.abs(values).max(initial=0) > 65_000 else dtype)
+
+
+def _wire_effects(analysis: Analysis) -> dict[str, Any] | None:
+    effects = analysis.effects
+    if effects is None:
+        return None
+    top = [
+        {
+            "neuron": str(neuron),
+            "value": value,
+            "estimate": not bool(effects.exact[effects.layers.index(neuron.layer), neuron.index]),
+        }
+        for neuron, value in effects.top(100)
+    ]
+    return {
+        "values": arrays.encode(effects.values, "float32"),
+        "target": effects.target,
+        "ablation": effects.ablation,
+        "method": effects.provenance.method if effects.exact.all() else "gradient",
+        "top": top,
+        "agreement": effects.agreement,
+    }
+
+
+def _corpus_of(model: NeuronModel, corpus: Corpus | Sequence[str] | None) -> tuple[list[str], list[str], str]:
+    if corpus is None:
+        language = model.kind in ("causal_lm", "masked_lm", "seq2seq_lm")
+        name = "prose" if language else "movies"
+        return (
+            list(sample_texts(name)),
+            [f"No corpus was given: the bundled sample {name!r} is used."],
+            f"bundled sample {name!r}",
+        )
+    if isinstance(corpus, str):
+        raise TypeError("corpus is a single string; give a list of texts or a Corpus")
+    texts = list(corpus.texts if isinstance(corpus, Corpus) else corpus)
+    return texts, [], getattr(corpus, "name", "") or f"{len(texts)} texts of yours"
