@@ -263,12 +263,9 @@ def constraints() -> dict[str, str]:
 
 class TestWheel:
     def test_carries_the_built_javascript_and_the_assets(self, tmp_path):
-        subprocess.run(
-            [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-        )
+        command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert run.returncode == 0, run.stdout + run.stderr
         (wheel,) = tmp_path.glob("*.whl")
         inside = set(zipfile.ZipFile(wheel).namelist())
         for folder in (PACKAGE / "static", PACKAGE / "models" / "assets"):
