@@ -86,9 +86,7 @@ def _guard_sockets() -> None:
 
     def guarded_getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
         try:
-            numeric = host is None or bool(
-                ipaddress.ip_address(host if isinstance(host, str) else host.decode())
-            )
+            numeric = host is None or bool(ipaddress.ip_address(host if isinstance(host, str) else host.decode()))
         except ValueError:
             numeric = False
         if not numeric and not _is_loopback(host) and host != socket.gethostname():
@@ -146,7 +144,5 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or session.config.option.collectonly or exitstatus != pytest.ExitCode.OK:
         return
-    if not any(
-        reporter.stats.get(outcome) for outcome in ("passed", "failed", "error", "xfailed", "xpassed")
-    ):
+    if not any(reporter.stats.get(outcome) for outcome in ("passed", "failed", "error", "xfailed", "xpassed")):
         session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED

@@ -45,9 +45,7 @@ def source_sha256(root: Path) -> str:
 class TestBuiltJavaScript:
     def test_is_fresh(self):
         build = PACKAGE / "static" / "build.json"
-        assert build.is_file(), (
-            "neurowidget/static/build.json is missing: run `npm run build` and commit its output"
-        )
+        assert build.is_file(), "neurowidget/static/build.json is missing: run `npm run build` and commit its output"
         written = json.loads(build.read_text(encoding="utf-8"))["source_sha256"]
         assert written == source_sha256(ROOT), (
             "neurowidget/static was built from other sources: run `npm run build` and commit its output"
@@ -56,18 +54,12 @@ class TestBuiltJavaScript:
     def test_lock_has_every_platform(self):
         """npm leaves out an optional package that its registry lacks; then `npm ci` fails elsewhere."""
         locked = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))["packages"]
-        wanted = {
-            f"node_modules/{name}"
-            for entry in locked.values()
-            for name in entry.get("optionalDependencies", {})
-        }
+        wanted = {f"node_modules/{name}" for entry in locked.values() for name in entry.get("optionalDependencies", {})}
         assert wanted - set(locked) == set()
 
     def test_stays_small(self):
         total = sum(path.stat().st_size for path in (PACKAGE / "static").iterdir())
-        assert total <= 800_000, (
-            f"neurowidget/static has {total:,} bytes; every page and notebook carries parts of it"
-        )
+        assert total <= 800_000, f"neurowidget/static has {total:,} bytes; every page and notebook carries parts of it"
 
     def test_hash_ignores_line_ends_and_sees_names(self, tmp_path):
         def write(name: str, content: bytes) -> None:
@@ -79,9 +71,7 @@ class TestBuiltJavaScript:
         write("js/src/b.ts", b"one\ntwo\n")
         first = source_sha256(tmp_path)
         assert first == (
-            hashlib.sha256(
-                b"js/build.mjs\0build\0js/src/b.ts\0one\ntwo\n\0package-lock.json\0{}\0"
-            ).hexdigest()
+            hashlib.sha256(b"js/build.mjs\0build\0js/src/b.ts\0one\ntwo\n\0package-lock.json\0{}\0").hexdigest()
         )
         write("js/src/b.ts", b"one\r\ntwo\r\n")
         assert source_sha256(tmp_path) == first
@@ -223,9 +213,7 @@ class TestDependencies:
             operators = {specifier.operator for specifier in requirement.specifier}
             allowed = {">=", "<"} if requirement.name == "anywidget" else {">="}
             assert ">=" in operators, f"{requirement} needs a lower bound"
-            assert operators <= allowed, (
-                f"{requirement}: an upper bound needs a reason beside it, and its name here"
-            )
+            assert operators <= allowed, f"{requirement}: an upper bound needs a reason beside it, and its name here"
 
     def test_every_import_is_declared(self):
         declared = {canonicalize_name(requirement.name) for requirement in declared_requirements()}
@@ -242,9 +230,7 @@ class TestDependencies:
         for requirement in declared_requirements():
             pinned = pins.get(canonicalize_name(requirement.name))
             if pinned is not None:
-                assert requirement.specifier.contains(pinned), (
-                    f"constraints.txt has {pinned} for {requirement}"
-                )
+                assert requirement.specifier.contains(pinned), f"constraints.txt has {pinned} for {requirement}"
 
     def test_the_weights_have_one_version(self):
         """Code that names the command which installs the weights names the versions of constraints.txt."""
@@ -305,9 +291,7 @@ def python_skips(path: Path, name: str) -> set[str]:
 
 class TestSkips:
     def test_are_those_of_the_table(self):
-        rows = re.findall(
-            r"^\| (?!where\b)(.+?) \| (.*?) \|$", (ROOT / "tests" / "SKIPS.md").read_text("utf-8"), re.M
-        )
+        rows = re.findall(r"^\| (?!where\b)(.+?) \| (.*?) \|$", (ROOT / "tests" / "SKIPS.md").read_text("utf-8"), re.M)
         assert all(reason.strip() for _, reason in rows)
         found = set()
         for path in (ROOT / "tests").rglob("*.py"):
