@@ -1,0 +1,119 @@
+"""What a module and its tokenizer say about themselves: head, labels, positions, padding, longest input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from neurowidget.models.architectures import Architecture
+from neurowidget.models.batching import has_absolute_positions, own_position_padding, untouched
+from neurowidget.models.calling import call, evaluating
+from neurowidget.models.probing_forward import Trace
+
+PROBE_TEXT = "one two three four"
+SANE_LENGTH = 1_000_000  # tokenizers without a limit declare 10**30
+
+
+def probe_arguments(module: nn.Module, tokenizer: Any, accepted: frozenset[str]) -> dict[str, torch.Tensor]:
+    """A few ids, (1, token), as the tokenizer makes them; a decoder gets fewer, so that the stacks can be told apart."""
+    with untouched(tokenizer):
+        ids = list(tokenizer(PROBE_TEXT, return_attention_mask=False)["input_ids"])[-8:]
+    ids = [*([1] * (4 - len(ids))), *ids]
+    embeddings = [part for part in module.modules() if isinstance(part, nn.Embedding)]
+    rows = max((part.num_embeddings for part in embeddings), default=len(tokenizer))
+    ids = [i if i < rows else i % rows for i in ids]
+    device = next((part.weight.device for part in embeddings if part.num_embeddings == rows), torch.device("cpu"))
+    found = {"input_ids": torch.tensor([ids], device=device)}
+    found["attention_mask"] = torch.ones_like(found["input_ids"])
+    config = getattr(module, "config", None)
+    seq2seq = getattr(config, "is_encoder_decoder", config is None)
+    if seq2seq and "decoder_input_ids" in accepted:
+        found["decoder_input_ids"] = torch.tensor([ids[-3:]], device=device)
+    return found
+
+
+def kind_of(module: nn.Module, trace: Trace, arguments: Mapping[str, torch.Tensor], found: Architecture) -> str:
+    """classifier, token_classifier, masked_lm, causal_lm, seq2seq_lm or encoder, by the shape of the logits.
+
+    Masked and causal are told apart by a second tiny forward with another last token: a causal model's first
+    position cannot know.
+    """
+    logits = trace.output.get("logits")
+    if not isinstance(logits, torch.Tensor):
+        return "encoder"
+    if logits.ndim == 2:
+        return "classifier"
+    rows = getattr(found.embeddings, "num_embeddings", None)
+    if rows is None or logits.shape[-1] < min(
+        rows, getattr(getattr(module, "config", None), "vocab_size", rows) or rows
+    ):
+        return "token_classifier"
+    if "decoder_input_ids" in arguments:
+        return "seq2seq_lm"
+    other = arguments["input_ids"].clone()
+    other[0, -1] = (other[0, -1] + 1) % rows
+    with evaluating(module), torch.inference_mode():
+        again = call(module, {**arguments, "input_ids": other})["logits"]
+    return "causal_lm" if torch.equal(again[0, 0], logits[0, 0]) else "masked_lm"
+
+
+def labels_of(config: Any, kind: str, output: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The class names in the order of the logits, or None for a model without classes."""
+    if kind not in ("classifier", "token_classifier"):
+        return None
+    count = output["logits"].shape[-1]
+    names = getattr(config, "id2label", None) or {}
+    return tuple(str(names.get(i, names.get(str(i), f"LABEL_{i}"))) for i in range(count))
+
+
+def numbering(module: nn.Module, accepted: frozenset[str]) -> tuple[bool, bool, int | None]:
+    """Whether to pass position_ids, whether padding on the left is right, and the module's own padding id.
+
+    A module that numbers positions itself from its padding id gets none; one that neither takes position_ids nor
+    does that, and has a table of positions, counts from the first column: right padding only.
+    """
+    own = own_position_padding(module)
+    passes = "position_ids" in accepted and own is None
+    return passes, passes or own is not None or not has_absolute_positions(module), own
+
+
+def padding_id(tokenizer: Any, config: Any, own: int | None, kind: str, rows: int) -> int:
+    """The id to fill with: the module's own where it reads padding from ids, else the tokenizer's, its eos, or 0."""
+    eos = getattr(tokenizer, "eos_token_id", None)
+    declared = getattr(config, "pad_token_id", None)
+    reads_ids = declared if kind == "classifier" else None
+    options = (own, reads_ids, getattr(tokenizer, "pad_token_id", None), *(eos if isinstance(eos, list) else [eos]), 0)
+    return next(option for option in options if isinstance(option, int) and 0 <= option < rows)
+
+
+def token_types(config: Any, accepted: frozenset[str]) -> bool:
+    """Whether the module has a vocabulary of token types (GPT-2 takes the argument, but reads word vectors for it)."""
+    return "token_type_ids" in accepted and bool(getattr(config, "type_vocab_size", 0))
+
+
+def decoder_start(module: nn.Module, config: Any) -> int:
+    """The id that a decoder begins with; raises ValueError when neither config names one."""
+    for source in (config, getattr(module, "generation_config", None)):
+        start = getattr(source, "decoder_start_token_id", None)
+        if isinstance(start, list):
+            start = start[0]
+        if isinstance(start, int):
+            return start
+    raise ValueError("the config names no decoder_start_token_id: set module.config.decoder_start_token_id")
+
+
+def longest_input(module: nn.Module, tokenizer: Any, config: Any) -> int | None:
+    """How many tokens a text may have: the smaller of the tokenizer's limit and the table of positions, or None."""
+    limits = []
+    declared = getattr(tokenizer, "model_max_length", None)
+    if isinstance(declared, int) and declared < SANE_LENGTH:
+        limits.append(declared)
+    own = own_position_padding(module)
+    for name in ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length"):
+        positions = getattr(config, name, None)
+        if isinstance(positions, int) and positions > 0:
+            limits.append(positions - (own + 1 if own is not None else 0))
+    return min(limits, default=None)
