@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { History } from "../src/lib/history";
 
-const numbers = () => new History(0, (a: number, b: number) => a === b);
+const numbers = () => new History<number>(0, (a: number, b: number) => a === b);
 
 describe("History", () => {
   it("goes back and forth over every recorded value", () => {
@@ -44,7 +44,7 @@ describe("History", () => {
   });
 
   it("forgets the oldest steps past its limit", () => {
-    const history = new History(0, (a: number, b: number) => a === b, 2);
+    const history = new History<number>(0, (a: number, b: number) => a === b, 2);
     for (const value of [1, 2, 3]) history.record(value);
     history.undo();
     expect(history.undo()).toBe(1);

@@ -1,14 +1,10 @@
 /** What the explorer's kernel side writes, field by field as in ARCHITECTURE.md ("Wire"). */
 
+import type { WireArray } from "./arrays";
 import type { Intervention } from "./interventions";
+import type { Prediction as BasePrediction, BaseState, ModelInfo, TokensState, ViewState } from "./snapshot";
 
-export interface Prediction {
-  kind: string;
-  labels: string[];
-  ids: number[];
-  probabilities: number[];
-  target: { name: string; value: number } | null;
-  interventions: string[];
+export interface Prediction extends BasePrediction {
   /** In an explorer's `_after`: the `interventions` that it answers. */
   asked?: Intervention[];
 }
@@ -73,20 +69,6 @@ export interface Card {
   missing: Partial<Record<CardPart, string>>;
 }
 
-export interface ModelInfo {
-  name: string;
-  family: string;
-  kind: string;
-  site: string;
-  stack: string | null;
-  num_layers: number;
-  width: number;
-  layers: number[];
-  classes: string[] | null;
-  targets: { key: string; label: string }[];
-  hash: string;
-}
-
 export interface Attribution {
   target: string;
   method: string;
@@ -98,20 +80,23 @@ export interface Attribution {
   warnings: string[];
 }
 
-export interface Status {
-  state: "empty" | "running" | "ready" | "stale" | "error";
-  what: string;
-  done: number;
-  total: number;
-  error: string;
+export interface Effects {
+  values: WireArray;
+  target: string;
+  ablation: string;
+  method: "gradient" | "exact";
+  top: { neuron: string; value: number; estimate: number }[];
+  agreement: { spearman: number } | null;
 }
 
-export interface ExplorerView {
-  tab: "model" | "layer" | "ranked";
-  layer: number;
-  sort: "index" | "activation" | "variance" | "effect";
-  color: "activation" | "effect";
-  range: "text" | "neuron" | "fixed";
+export interface Spread {
+  values: WireArray;
+  corpus: string;
+  tokens: number;
+}
+
+export interface ExplorerView extends ViewState {
+  /** What colours the tokens. */
   tokens: "activation" | "attribution";
   compare: string | null;
 }
@@ -125,3 +110,29 @@ export const DEFAULT_VIEW: ExplorerView = {
   tokens: "activation",
   compare: null,
 };
+
+export interface ExplorerState extends BaseState {
+  text: string;
+  selected_token: number | null;
+  selected_neuron: string | null;
+  pinned_neurons: string[];
+  interventions: Intervention[];
+  target: string;
+  view: Partial<ExplorerView>;
+  _model: ModelInfo | null;
+  _tokens: TokensState | null;
+  _activations: WireArray | null;
+  _preview: WireArray | null;
+  _attribution: Attribution | null;
+  _effects: Effects | null;
+  _spread: Spread | null;
+  _before: Prediction | null;
+  _after: Prediction | null;
+  _card: Card | null;
+  _cards: Record<string, Card>;
+  _text_answered: string;
+  _code: string;
+  _held_out_name: string;
+  _legend: { seconds: number; method: string; neurons: number } | null;
+  _prompts?: string[];
+}

@@ -56,7 +56,7 @@ export function sweptAnswer(
   const after: Prediction = {
     kind: before?.kind ?? "classes",
     labels: dose.labels,
-    ids: dose.labels.map((label) => before?.ids[before.labels.indexOf(label)] ?? -1),
+    ids: dose.labels.map((label) => before?.ids?.[before.labels.indexOf(label)] ?? -1),
     probabilities: dose.probabilities[i],
     target: before?.target ? { name: before.target.name, value: dose.target[i] } : null,
     interventions: [`${edit.neuron} = ${x}`],

@@ -1,0 +1,241 @@
+// Everything about one neuron: what it does here, where else it fires, and what the model does without it.
+import type { Scale } from "../lib/colour";
+import { h, replace, setText } from "../lib/dom";
+import { count, signed } from "../lib/format";
+import type { Intervention, InterventionKind } from "../lib/interventions";
+import type { Card, CardPart } from "../lib/payload";
+import { density } from "./density";
+import { doseResponse } from "./dose-response";
+import { effectRows } from "./effect-rows";
+import { exampleList } from "./example-list";
+import { argmax, tokenProfile } from "./token-profile";
+
+export interface NeuronCardProps {
+  neuron: string;
+  card: Card | null;
+  /** Its activation at each token, or null when it is not known. */
+  values: ArrayLike<number> | null;
+  pieces: readonly string[];
+  /** The token that is looked at: hovered, else selected. */
+  token: number | null;
+  /** Another neuron over the same tokens: the hovered one, or the one this is compared with. */
+  other: { label: string; values: ArrayLike<number> } | null;
+  scale: Scale;
+  edit: Intervention | null;
+  refuse: (edit: Pick<Intervention, "kind" | "how">) => string | null;
+  pinned: boolean;
+  compared: boolean;
+  live: boolean;
+  /** Why the parts that are not there yet are not there. */
+  waiting: string;
+  target: string;
+  heldOutName: string;
+  quantile: string;
+  context: number;
+}
+
+export interface NeuronCardHandlers {
+  onPin?(neuron: string): void;
+  onCompare?(neuron: string): void;
+  /** Asked for by a button: switch off, set, scale; pressed again, it is undone. */
+  onAct?(neuron: string, kind: InterventionKind): void;
+  onValue?(neuron: string, value: number): void;
+  onHoverToken?(token: number | null): void;
+  onToken?(token: number): void;
+  onQuantile?(quantile: string): void;
+  onContext?(context: number): void;
+}
+
+const ACTS: [InterventionKind, string, string][] = [
+  ["ablate", "Switch off", "Replace its value by 0 or its mean, everywhere in the text"],
+  ["set", "Set", "Give it one value at every token"],
+  ["scale", "Scale", "Multiply its value at every token"],
+];
+
+export function neuronCard(el: HTMLElement, handlers: NeuronCardHandlers = {}) {
+  let neuron = "";
+  const name = h("h3", { class: "nw-card-name" });
+  const pin = h(
+    "button",
+    { type: "button", title: "Keep it in the list of chips", onclick: () => handlers.onPin?.(neuron) },
+    "Pin",
+  );
+  const compare = h(
+    "button",
+    {
+      type: "button",
+      title: "Keep it here and choose a second neuron beside it",
+      onclick: () => handlers.onCompare?.(neuron),
+    },
+    "Compare",
+  );
+  const acts = ACTS.map(([kind, label, title]) =>
+    h(
+      "button",
+      { type: "button", title, dataset: { kind }, onclick: () => handlers.onAct?.(neuron, kind) },
+      label,
+    ),
+  );
+  const profilePart = section("Over the tokens");
+  const effectPart = section("Effect");
+  const corpusPart = section("In the corpus");
+  const dosePart = section("If it were set");
+  const examplePart = section("Fires on");
+  const towardPart = section("Pushes toward");
+  const box = h(
+    "article",
+    { class: "nw-card" },
+    h("div", { class: "nw-row nw-card-head" }, name, h("span", { class: "nw-push" }, pin, compare)),
+    h("div", { class: "nw-row nw-card-acts", role: "group", "aria-label": "Intervene" }, ...acts),
+    profilePart.el,
+    effectPart.el,
+    h("div", { class: "nw-card-pair" }, corpusPart.el, dosePart.el),
+    examplePart.el,
+    towardPart.el,
+  );
+  el.append(box);
+  const profile = tokenProfile(profilePart.body, {
+    onHover: (token) => handlers.onHoverToken?.(token),
+    onSelect: (token) => handlers.onToken?.(token),
+  });
+  const effects = effectRows(effectPart.body);
+  const histogram = density(corpusPart.body);
+  const dose = doseResponse(dosePart.body, { onValue: (value) => handlers.onValue?.(neuron, value) });
+  const examples = exampleList(examplePart.body, {
+    onQuantile: (quantile) => handlers.onQuantile?.(quantile),
+    onContext: (context) => handlers.onContext?.(context),
+  });
+
+  return {
+    update(props: NeuronCardProps) {
+      const { card, values, pieces, token, live, edit, waiting } = props;
+      neuron = props.neuron;
+      const absent = (part: CardPart) => card?.missing?.[part] || (card ? "Not computed." : waiting);
+      setText(name, neuron);
+      box.setAttribute("aria-label", `Neuron ${neuron}`);
+      pin.setAttribute("aria-pressed", String(props.pinned));
+      setText(pin, props.pinned ? "Pinned" : "Pin");
+      compare.setAttribute("aria-pressed", String(props.compared));
+      setText(compare, props.compared ? "Comparing" : "Compare");
+      for (const button of acts) {
+        const kind = button.dataset.kind as InterventionKind;
+        const refused = props.refuse({ kind });
+        const on = edit?.kind === kind;
+        button.setAttribute("aria-pressed", String(on));
+        button.disabled = Boolean(refused) && !on;
+        button.title = refused ?? ACTS.find(([name]) => name === kind)?.[2] ?? "";
+      }
+
+      profilePart.show(values?.length ? null : waiting);
+      profile.update({ pieces, values, other: props.other, token });
+
+      const at = token ?? (values?.length ? argmax(values) : null);
+      const corpus = card?.corpus ?? null;
+      corpusPart.show(corpus ? null : absent("corpus"));
+      const percentile = at === null ? undefined : corpus?.percentile[at];
+      replace(
+        corpusPart.note,
+        percentile !== undefined &&
+          at !== null &&
+          h(
+            "span",
+            null,
+            h("bdi", null, `“${pieces[at]?.trim()}” `),
+            h("b", null, percentileName(percentile)),
+          ),
+      );
+      corpusPart.note.title = corpus ? `${corpus.name}, ${count(corpus.tokens, "token")}` : "";
+      histogram.update({ corpus, value: at === null ? null : (values?.[at] ?? null) });
+
+      dosePart.show(card?.dose ? null : absent("dose"));
+      dosePart.note.title = props.target;
+      setText(dosePart.note, card?.dose ? props.target : "");
+      dose.update({
+        dose: card?.dose ?? null,
+        target: props.target,
+        value: edit?.kind === "set" ? (edit.value ?? null) : null,
+      });
+
+      const effect = card?.effect ?? null;
+      setText(effectPart.note, effect ? `on ${effect.target}, ${effect.ablation} ablation` : "");
+      effectPart.note.title = "effect = F(clean) − F(ablated): above 0 it supports the target";
+      effects.update({
+        effect,
+        heldOut: card?.held_out ?? null,
+        noEffect: absent("effect"),
+        noHeldOut: absent("held_out"),
+      });
+
+      examplePart.show(card?.examples.length ? null : absent("examples"));
+      setText(examplePart.note, card?.examples.length && corpus ? corpus.name : "");
+      examples.update({
+        examples: card?.examples ?? [],
+        scale: props.scale,
+        quantile: props.quantile,
+        context: props.context,
+      });
+
+      towardPart.show(card?.toward.length ? null : absent("toward"));
+      setText(towardPart.note, card?.toward.length ? "direct path only, approximate" : "");
+      replace(towardPart.body, card?.toward.length ? pushes(card.toward) : null);
+      box.toggleAttribute("data-live", live);
+    },
+    destroy() {
+      for (const view of [profile, effects, histogram, dose, examples]) view.destroy();
+      box.remove();
+    },
+  };
+}
+
+/** 98.7 -> "98.7th percentile"; the ends never read as 0 or 100 unless they are. */
+export function percentileName(value: number): string {
+  const text =
+    value > 99.95 && value < 100
+      ? ">99.9"
+      : value < 0.05 && value > 0
+        ? "<0.1"
+        : String(Number(value.toFixed(1)));
+  return `${text}${ordinal(text)} percentile`;
+}
+
+function ordinal(text: string): string {
+  if (/\.|1[123]$/.test(text)) return "th";
+  return { "1": "st", "2": "nd", "3": "rd" }[text.slice(-1)] ?? "th";
+}
+
+function pushes(toward: Card["toward"]): HTMLElement {
+  const reach = Math.max(1e-12, ...toward.map(({ value }) => Math.abs(value)));
+  return h(
+    "ul",
+    { class: "nw-toward" },
+    ...toward.map(({ label, value }) => {
+      const fill = h("span", { class: value < 0 ? "nw-fill nw-negative" : "nw-fill" });
+      fill.style.width = `${(50 * Math.abs(value)) / reach}%`;
+      return h(
+        "li",
+        null,
+        h("bdi", { class: "nw-piece" }, label),
+        h("span", { class: "nw-signed-track" }, fill),
+        h("span", { class: "nw-number" }, signed(value)),
+      );
+    }),
+  );
+}
+
+/** A part of the card with a fixed place: its picture, or the words for why there is none. */
+function section(title: string) {
+  const note = h("span", { class: "nw-section-note nw-small nw-muted" });
+  const body = h("div", { class: "nw-section-body" });
+  const missing = h("p", { class: "nw-missing", hidden: true });
+  const el = h("section", { class: "nw-section" }, h("h4", null, title, note), body, missing);
+  return {
+    el,
+    note,
+    body,
+    show(absent: string | null) {
+      body.hidden = absent !== null;
+      missing.hidden = absent === null;
+      setText(missing, absent ?? "");
+    },
+  };
+}
