@@ -36,7 +36,7 @@ check: need-node $(STAMPS)/dev node_modules/.package-lock.json ## the fast check
 	$(BIN)/ruff format --check
 	$(BIN)/python scripts/check_files.py
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	npm run lint
 	npm run build
 	@git diff --exit-code --stat -- neurowidget/static && test -z "$$(git ls-files --others --exclude-standard neurowidget/static)" || \
@@ -54,7 +54,7 @@ $(STAMPS)/%: $(PYTHON_SETUP)
 
 need-node:
 	@command -v npm >/dev/null 2>&1 || { \
-		echo "neurowidget: npm is missing. The JavaScript checks need Node 20.19 or newer: https://nodejs.org (Debian: apt install nodejs npm; mac: brew install node)." >&2; \
+		echo "neurowidget: npm is missing. The JavaScript checks need Node 20.19 or newer: https://nodejs.org (mac: brew install node)." >&2; \
 		echo "  Python tests alone need none: make demo && .venv/bin/python -m pip install -e '.[test]' && .venv/bin/python -m pytest" >&2; exit 1; }
 	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 22 || (a === 22 && b >= 12) || (a === 20 && b >= 19) ? 0 : 1)' || { \
 		echo "neurowidget: Node 20.19, 22.12 or newer is needed; this is $$(node --version)." >&2; exit 1; }

@@ -19,7 +19,7 @@ fail() {
 
 # The answer is compared, not the exit status: a broken `python` on PATH may print anything and succeed.
 version_of() {
-    "$1" -c 'import sys; v = sys.version_info; print("%s %d.%d" % ("ok" if v >= (3, 11) else "old", v[0], v[1]))' 2>/dev/null || true
+    "$1" -c 'import sys; v = sys.version_info; print("%s %d.%d" % ("ok" if v >= (3, 11) else "Python", v[0], v[1]))' 2>/dev/null || true
 }
 
 check_python() {
@@ -30,13 +30,12 @@ check_python() {
     case $answer in
     "ok 3."*) python_version=${answer#ok } ;;
     *)
-        others=
-        for other in python3.14 python3.13 python3.12 python3.11; do
-            case $(version_of "$other") in "ok 3."*) others="$others $other" ;; esac
+        newer= hint="Install one, then"
+        for other in python3.11 python3.12 python3.13 python3.14; do
+            case $(version_of "$other") in "ok 3."*) newer=$other hint="There is one here" ;; esac
         done
         fail "Python 3.11 or newer is needed; '$python' answers: ${answer:-nothing}." \
-            "${others:+Found on this machine:$others.}" \
-            "Name one: make $goal PYTHON=${others:+$(echo "$others" | cut -d' ' -f2)}${others:-/path/to/python3.12}"
+            "$hint: make $goal PYTHON=${newer:-/path/to/python3.12}"
         ;;
     esac
 }
