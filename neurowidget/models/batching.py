@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -72,6 +72,18 @@ class Batch:
         """The ids of one text without padding."""
         found: list[int] = self.input_ids[row, self.real(row)].tolist()
         return found
+
+    def take(self, rows: Sequence[int]) -> Batch:
+        """The texts at `rows`, in that order and as often as they are named, with the padding that they have here."""
+        index = torch.tensor(list(rows), dtype=torch.long)
+        taken: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, torch.Tensor):
+                taken[field.name] = value.index_select(0, index.to(value.device))
+            elif isinstance(value, tuple) and value:
+                taken[field.name] = tuple(value[row] for row in rows)
+        return replace(self, **taken)
 
     def kwargs(self) -> dict[str, torch.Tensor]:
         """The arguments for the module."""
