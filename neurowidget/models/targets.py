@@ -107,8 +107,12 @@ class Target:
 
     def row(self, index: int) -> Target:
         """The target of one text, which then holds for any number of copies of it."""
-        rows = [None if t is None else t[[index if len(t) > 1 else 0]] for t in (self.ids, self.positions)]
-        return replace(self, ids=rows[0], positions=rows[1])
+        return self.take([index])
+
+    def take(self, rows: Sequence[int]) -> Target:
+        """The target of the texts at `rows`, in that order and as often as they are named, as `Batch.take` has them."""
+        kept = [t if t is None or len(t) == 1 else t[list(rows)] for t in (self.ids, self.positions)]
+        return replace(self, ids=kept[0], positions=kept[1])
 
 
 def resolve(model: NeuronModel, batch: Batch, target: Any = None, position: int | None = None) -> Target:
