@@ -29,8 +29,8 @@ can_apt() {
 apt_install() {
     echo "neurowidget: apt-get install $*"
     export DEBIAN_FRONTEND=noninteractive
-    apt-get -q -o Acquire::Retries=3 update >/dev/null &&
-        apt-get -q -y -o Acquire::Retries=3 install --no-install-recommends "$@" >/dev/null </dev/null
+    apt-get -q -o Acquire::Retries=3 -o DPkg::Lock::Timeout=120 update >/dev/null &&
+        apt-get -q -y -o Acquire::Retries=3 -o DPkg::Lock::Timeout=120 install --no-install-recommends "$@" >/dev/null </dev/null
 }
 
 missing_fonts() {

@@ -15,6 +15,8 @@ import hashlib
 import json
 import os
 import re
+import shutil
+import socket
 import subprocess
 import sys
 import tomllib
@@ -79,18 +81,30 @@ class TestBuiltJavaScript:
         assert source_sha256(tmp_path) != first
 
 
+def named_layers() -> set[str]:
+    """The modules that the first contract of import-linter puts in order."""
+    return set(re.findall(r"[\w.]+", " ".join(PYPROJECT["tool"]["importlinter"]["contracts"][0]["layers"])))
+
+
+def package_folders() -> list[Path]:
+    """Every folder of the package that has Python in it."""
+    return sorted({path.parent for path in PACKAGE.rglob("*.py")})
+
+
 class TestLayout:
     def test_every_package_has_its_layer(self):
         """import-linter checks only what its contract names, so a new package must be named."""
-        layers = PYPROJECT["tool"]["importlinter"]["contracts"][0]["layers"]
-        named = set(re.findall(r"[\w.]+", " ".join(layers)))
-        assert all(re.fullmatch(r"\([\w.]+\)( \| \([\w.]+\))*", layer) for layer in layers)
         packages = {
             ".".join(init.parent.relative_to(ROOT).parts)
             for pattern in ("*/__init__.py", "analysis/*/__init__.py")
             for init in PACKAGE.glob(pattern)
         }
-        assert packages - {"neurowidget.analysis"} <= named
+        assert packages - {"neurowidget.analysis"} <= named_layers()
+
+    def test_every_folder_with_code_is_a_package(self):
+        """Without an __init__.py import-linter does not look inside, and the wheel has a namespace package."""
+        missing = [folder for folder in package_folders() if not (folder / "__init__.py").is_file()]
+        assert missing == []
 
     def test_drawing_packages_are_kept_from_torch(self):
         """import-linter refuses the name of a missing package, so one that appears is asked for here."""
@@ -115,11 +129,14 @@ class TestLayout:
     )
     def test_a_wrong_import_is_caught(self, tmp_path, module, line):
         """The contracts of pyproject.toml, on a skeleton of the package with one import that they forbid."""
-        for init in PACKAGE.rglob("__init__.py"):
-            copy = tmp_path / init.relative_to(ROOT)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_text("", encoding="utf-8")
-        (tmp_path / "neurowidget" / "neuron.py").write_text("", encoding="utf-8")
+        (tmp_path / "neurowidget" / "analysis").mkdir(parents=True)
+        (tmp_path / "neurowidget" / "__init__.py").touch()
+        (tmp_path / "neurowidget" / "analysis" / "__init__.py").touch()
+        for layer in named_layers() - {"neurowidget.neuron"}:
+            copy = tmp_path.joinpath(*layer.split("."))
+            copy.mkdir()
+            (copy / "__init__.py").touch()
+        (tmp_path / "neurowidget" / "neuron.py").touch()
         target = tmp_path / "neurowidget" / module / "__init__.py"
 
         lint_imports = Path(sys.executable).with_name("lint-imports")
@@ -312,3 +329,55 @@ class TestSkips:
         assert python_skips(path, "x.py") == {"x.py", "x.py::TestA::test_b", "x.py::test_c"}
         assert JS_SKIP.search("it.skip('draws', () => {})")
         assert not JS_SKIP.search("it('skips to the end', () => {})")
+
+
+class TestGuards:
+    """What tests/conftest.py promises to every other test."""
+
+    def test_a_connection_to_outside_is_refused(self, outside_connections):
+        for attempt in (
+            lambda: socket.create_connection(("192.0.2.1", 80), timeout=1),
+            lambda: socket.create_connection(("huggingface.co", 443), timeout=1),
+            lambda: socket.socket().connect_ex(("192.0.2.1", 80)),
+        ):
+            with pytest.raises(ConnectionRefusedError, match="this machine only"):
+                attempt()
+        assert len(outside_connections) == 3
+        outside_connections.clear()
+
+    def test_a_connection_to_this_machine_works(self):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            socket.create_connection(("localhost", server.getsockname()[1])).close()
+
+    def test_one_thread_for_numpy_and_torch(self):
+        assert os.environ["OMP_NUM_THREADS"] == "1"
+        assert os.environ["HF_HUB_OFFLINE"] == "1"
+
+    @pytest.mark.parametrize(
+        ("body", "exit_code"),
+        [
+            ("import pytest\n\ndef test_a():\n    pytest.fail('no')", pytest.ExitCode.TESTS_FAILED),
+            ("import pytest\n\n@pytest.mark.xfail\ndef test_a():\n    assert False", pytest.ExitCode.OK),
+            ("import pytest\n\n@pytest.mark.skip\ndef test_a(): ...", pytest.ExitCode.NO_TESTS_COLLECTED),
+            (
+                "import contextlib, socket\n\ndef test_a():\n"
+                "    with contextlib.suppress(OSError):\n        socket.create_connection(('192.0.2.1', 80))",
+                pytest.ExitCode.TESTS_FAILED,
+            ),
+        ],
+        ids=["failed", "xfailed", "all skipped", "refusal swallowed"],
+    )
+    def test_the_exit_status_tells_what_was_tested(self, tmp_path, body, exit_code):
+        shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
+        (tmp_path / "test_a.py").write_text(body + "\n", encoding="utf-8")
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)]
+        run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert run.returncode == exit_code, run.stdout + run.stderr
+
+    @pytest.mark.browser
+    def test_the_browser_starts_and_stays_on_this_machine(self, page):
+        page.goto("data:text/html,<p>hello</p>")
+        assert page.inner_text("p") == "hello"
+        for url in ("http://example.com", "http://192.0.2.1"):
+            with pytest.raises(Exception, match="ERR_NAME_NOT_RESOLVED"):
+                page.goto(url, timeout=3000)
