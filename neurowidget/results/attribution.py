@@ -11,7 +11,7 @@ from neurowidget.results.base import Result, read_only
 from neurowidget.results.tokens import Tokens
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Attribution(Result):
     """Scores of one text: (token,) for input attribution, (layer, neuron) for neuron attribution.
 
@@ -39,7 +39,16 @@ class Attribution(Result):
     def to_columns(self) -> dict[str, list[Any]]:
         if self.layers is None:
             t = self.tokens
-            return {"token": list(t.pieces), "id": t.ids.tolist(), "special": t.special.tolist(), "score": self.scores.tolist()}
+            return {
+                "token": list(t.pieces),
+                "id": t.ids.tolist(),
+                "special": t.special.tolist(),
+                "score": self.scores.tolist(),
+            }
         layer, neuron = np.indices(self.scores.shape)
         numbers = np.asarray(self.layers)[layer]
-        return {"layer": numbers.ravel().tolist(), "neuron": neuron.ravel().tolist(), "score": self.scores.ravel().tolist()}
+        return {
+            "layer": numbers.ravel().tolist(),
+            "neuron": neuron.ravel().tolist(),
+            "score": self.scores.ravel().tolist(),
+        }

@@ -11,7 +11,7 @@ from neurowidget.neuron import Neuron, as_neuron
 from neurowidget.results.base import Result, read_only
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Effects(Result):
     """Effect of each neuron of a site, float32 (layer, neuron); NaN where it was not computed.
 
@@ -39,13 +39,17 @@ class Effects(Result):
         if self.interval is not None:
             object.__setattr__(self, "interval", read_only(self.interval, np.float32))
         if self.values.ndim != 2 or len(self.layers) != self.values.shape[0] or self.exact.shape != self.values.shape:
-            raise ValueError(f"values {self.values.shape} and exact {self.exact.shape} need (layer, neuron) for layers {self.layers}")
+            raise ValueError(
+                f"values {self.values.shape} and exact {self.exact.shape} need (layer, neuron) for layers {self.layers}"
+            )
 
     def for_neuron(self, neuron: Neuron | str) -> float:
         """The effect of one neuron; raises IndexError when it is not among these layers."""
         n = as_neuron(neuron)
         if n.layer not in self.layers or n.site != self.site or n.index >= self.values.shape[1]:
-            raise IndexError(f"{n} is not here: site {self.site!r}, layers {self.layers}, {self.values.shape[1]} neurons each")
+            raise IndexError(
+                f"{n} is not here: site {self.site!r}, layers {self.layers}, {self.values.shape[1]} neurons each"
+            )
         return float(self.values[self.layers.index(n.layer), n.index])
 
     def top(self, k: int = 20) -> list[tuple[Neuron, float]]:
@@ -53,7 +57,13 @@ class Effects(Result):
         flat = np.nan_to_num(np.abs(self.values).ravel(), nan=-1.0)
         order = np.argsort(-flat, kind="stable")[:k]
         width = self.values.shape[1]
-        found = [(Neuron(self.layers[i // width], int(i % width), self.site, self.stack), float(self.values.ravel()[i])) for i in order]
+        found = [
+            (
+                Neuron(self.layers[i // width], int(i % width), self.site, self.stack),
+                float(self.values.ravel()[i]),
+            )
+            for i in order
+        ]
         return [(neuron, value) for neuron, value in found if not np.isnan(value)]
 
     def to_columns(self) -> dict[str, list[Any]]:

@@ -11,7 +11,7 @@ from neurowidget.results.base import Result, read_only
 from neurowidget.results.tokens import Tokens
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Prediction(Result):
     """Classes with probabilities, or the most probable next tokens, most probable first.
 
@@ -55,4 +55,8 @@ class Prediction(Result):
         return float(self.probabilities[self.labels.index(label)])
 
     def to_columns(self) -> dict[str, list[Any]]:
-        return {"label": list(self.labels), "id": self.ids.tolist(), "probability": self.probabilities.tolist()}
+        return {
+            "label": list(self.labels),
+            "id": self.ids.tolist(),
+            "probability": self.probabilities.tolist(),
+        }

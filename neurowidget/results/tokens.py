@@ -36,6 +36,8 @@ class Tokens:
         sizes = {name: len(getattr(self, name)) for name in ("pieces", "raw", *_ARRAYS)}
         if len(set(sizes.values())) != 1:
             raise ValueError(f"every field of Tokens needs one entry per token, got {sizes}")
+        if len(self) and not 0 <= int(self.sentence_index.min()) <= int(self.sentence_index.max()) < len(self.texts):
+            raise ValueError(f"sentence_index should be 0 to {len(self.texts) - 1}, for {len(self.texts)} texts")
 
     def __len__(self) -> int:
         return len(self.pieces)

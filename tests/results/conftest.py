@@ -1,0 +1,98 @@
+"""One result of every kind, with whole numbers, and odd values where a file format might lose them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from neurowidget.results.activations import Activations
+from neurowidget.results.attribution import Attribution
+from neurowidget.results.base import Provenance, Result
+from neurowidget.results.effects import Effects
+from neurowidget.results.prediction import Prediction
+from neurowidget.results.tokens import Tokens
+
+PIECES = ("[CLS]", "né", " 😀", "", " \u2028<b>", "[SEP]")
+
+
+def tokens() -> Tokens:
+    return Tokens(
+        texts=("né 😀 \u2028<b>",),
+        ids=np.array([101, 7, 2**40, 9, 10, 102]),
+        pieces=PIECES,
+        raw=("[CLS]", "nÃ©", "Ġð", "Ł", "x", "[SEP]"),
+        special=np.array([1, 0, 0, 0, 0, 1]),
+        shares=np.array([0, 0, 0, 1, 0, 0]),
+        word=np.array([-1, 0, 1, 1, 2, -1]),
+        start=np.array([0, 0, 3, 3, 5, 9]),
+        end=np.array([0, 2, 4, 4, 9, 9]),
+        sentence_index=np.zeros(6),
+    )
+
+
+def provenance(method: str) -> Provenance:
+    parameters = {"steps": 50, "rate": float("nan"), "layers": (0, 1), "nested": {"a": [1, None, True], 3: "x"}}
+    return Provenance(
+        method=method,
+        model="tiny",
+        seed=7,
+        parameters=parameters,
+        versions={"numpy": np.__version__},
+        target="log-odds of POS",
+    )
+
+
+def activations() -> Activations:
+    values = np.arange(2 * 6 * 3).reshape(2, 6, 3)
+    decoder = tokens()
+    return Activations(
+        values={"encoder.mlp": values, "decoder.mlp": np.full((1, 6, 2), np.nan, dtype=np.float16)},
+        layers={"encoder.mlp": (0, 4), "decoder.mlp": (1,)},
+        tokens=tokens(),
+        decoder_tokens=decoder,
+        labels=("DET", None, 3, 1.5, ("a", "b"), True),
+        provenance=provenance("extract"),
+    )
+
+
+def attribution() -> Attribution:
+    return Attribution(
+        scores=np.arange(6), tokens=tokens(), target="log-odds of POS", baseline="[MASK]", value=float("inf"),
+        completeness_error=0.25, warnings=("two", "warnings"), provenance=provenance("integrated_gradients"),
+    )  # fmt: skip
+
+
+def effects() -> Effects:
+    values = np.array([[1, np.nan, -3], [0, 2, 5]])
+    return Effects(
+        values=values, layers=(0, 5), site="mlp", target="POS", ablation="zero", texts=("a", "b"), clean=np.array([1, 2]),
+        exact=values > 0, interval=np.stack([values - 1, values + 1]), agreement={"spearman": 0.5, "worst": float("nan")},
+        provenance=provenance("ablation_effects"),
+    )  # fmt: skip
+
+
+def prediction() -> Prediction:
+    return Prediction(
+        kind="classes", text="né", tokens=tokens(), position=-1, labels=("POS", "NEG"), ids=np.array([1, 0]),
+        probabilities=np.array([0.75, 0.25]), all_logits=np.array([0, 1]), interventions=("zero L0.mlp[1]",),
+        provenance=provenance("predict"),
+    )  # fmt: skip
+
+
+MADE: dict[str, Callable[[], Result]] = {
+    "Activations": activations, "Attribution": attribution, "Effects": effects, "Prediction": prediction
+}  # fmt: skip
+
+
+@pytest.fixture(params=sorted(MADE))
+def result(request: pytest.FixtureRequest) -> Result:
+    """Each kind of result in turn."""
+    return MADE[request.param]()
+
+
+@pytest.fixture
+def made() -> dict[str, Callable[[], Result]]:
+    """Functions that make one result of every kind."""
+    return MADE
