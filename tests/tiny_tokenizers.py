@@ -19,7 +19,6 @@ SENTENCES = (
     "I loved this film! It is warm, funny and wonderfully played.",
     "naïve café résumé Ünïcode — “quotes” … 你好 世界 שלום مرحبا",
 )
-WORDS = "the a and of to in is was not good bad great film plot old new house river one two three four Mary John".split()
 VOCABULARY = 320  # the largest size; every tiny model has exactly this many rows
 
 

@@ -181,8 +181,8 @@ def _block_calls(module: nn.Module, trace: Trace) -> dict[str | None, list[Call]
         fitting = [one for one in chosen if _hidden_shape(one[0].output)[1] == tokens]
         if fitting:
             width = _hidden_shape(max(fitting, key=len)[0].output)[2]
-            calls = {id(c): c for one in fitting for c in one if _hidden_shape(c.output)[2] == width}
-            groups[name] = sorted(calls.values(), key=lambda c: c.order)
+            blocks = {id(c): c for one in fitting for c in one if _hidden_shape(c.output)[2] == width}
+            groups[name] = sorted(blocks.values(), key=lambda c: c.order)
     return groups
 
 
@@ -199,8 +199,19 @@ def _attention_root(name: str, block: Call) -> str | None:
     return None
 
 
-def _attention_roots(trace: Trace, block: Call) -> set[str]:
-    return {root for c in _linear_calls(trace, block) if (root := _attention_root(c.name, block))}
+def _attention_roots(trace: Trace, block: Call) -> list[str]:
+    """The outermost parts of the block that are named like attention and ran, or that hold something that ran."""
+    inside = sorted(trace.within(block), key=lambda c: c.order)
+    roots = (_attention_root(c.name + (".it" if next(c.module.children(), None) else ""), block) for c in inside)
+    return list(dict.fromkeys(root for root in roots if root))
+
+
+def _idle(trace: Trace, root: str, attention: bool = True) -> str:
+    """Which linear layers under `root` exist but did not run as modules, in words."""
+    modules = trace.root.get_submodule(root).named_modules(prefix=root)
+    wanted = [(n, m) for n, m in modules if attention or not ATTENTION_NAME.search(n.removeprefix(root))]
+    idle = [name for name, part in wanted if is_linear(part) and not trace.counts[part]]
+    return f" ({', '.join(idle)} did not run as a module)" if idle else ""
 
 
 def _maps_to_residual(call: Call, width: int, tokens: int) -> bool:
@@ -214,28 +225,27 @@ def _layer(trace: Trace, block: Call, width: int, tokens: int) -> Layer:
     sites = {"residual": location(trace, block, "output")}
     widths = {"residual": width}
     missing: dict[str, str] = {"embed": "only layer 0 has it: it is what enters the first block"}
-    by_root: dict[str, list[Call]] = {}
+    by_root: dict[str, list[Call]] = {root: [] for root in _attention_roots(trace, block)}
     for c in linear:
         if root := _attention_root(c.name, block):
-            by_root.setdefault(root, []).append(c)
+            by_root[root].append(c)
     for root, calls in by_root.items():
         others = {n for n in trace.tokens.values() if n != tokens}
         reads = {next(iter(c.inputs.values())).shape[:-1].numel() for c in calls}
         site = "cross_attention" if reads & others else "attention"
         projection = _attention_projection(trace, block, root, calls, width, tokens)
         if projection is None:
-            ran = ", ".join(_relative(c.name, block) for c in calls)
-            missing[site] = (
-                f"no linear layer that gives {width} numbers from the heads ran in {root} (these ran: {ran})"
+            missing[site] = f"no linear layer that gives {width} numbers from the heads ran in {root}" + _idle(
+                trace, root
             )
         else:
             sites[site] = location(trace, projection, "input", next(iter(projection.inputs)))
             widths[site] = next(iter(projection.inputs.values())).shape[-1]
     if "attention" not in sites:
-        missing.setdefault("attention", f"no linear layer ran under a part of {block.name} named like attention")
+        missing.setdefault("attention", f"no part of {block.name} that is named like attention ran")
     if "cross_attention" not in sites:
         missing.setdefault("cross_attention", "no attention in this block reads another stack")
-    projection_or_reason = _mlp_projection(block, linear, bool(by_root), width, tokens)
+    projection_or_reason = _mlp_projection(trace, block, linear, bool(by_root), width, tokens)
     if isinstance(projection_or_reason, str):
         missing["mlp"] = projection_or_reason
     else:
@@ -263,16 +273,21 @@ def _attention_projection(
     return fitting[-1] if fitting else None
 
 
-def _mlp_projection(block: Call, linear: list[Call], has_attention: bool, width: int, tokens: int) -> Call | str:
+def _mlp_projection(
+    trace: Trace, block: Call, linear: list[Call], has_attention: bool, width: int, tokens: int
+) -> Call | str:
     if expert := _experts(block):
-        return f"{expert} is a mixture of experts: no single down projection holds the neurons of the layer"
+        return (
+            f"{expert} holds several MLPs (a mixture of experts): no one down projection has all neurons of the layer"
+        )
     if not has_attention:
-        return f"nothing in {block.name} is named like attention, so its linear layers cannot be told apart"
+        return f"nothing that ran in {block.name} is named like attention, so its linear layers cannot be told apart"
     outside = [c for c in linear if _attention_root(c.name, block) is None]
     fitting = [c for c in outside if _maps_to_residual(c, width, tokens) and not _shares_input(c, outside)]
     if len(outside) < 2 or not fitting:
         ran = ", ".join(_relative(c.name, block) for c in outside) or "none"
-        return f"no linear layer outside attention in {block.name} is a down projection to {width} (these ran: {ran})"
+        why = f"no linear layer outside attention in {block.name} is a down projection to {width} (these ran: {ran})"
+        return why + _idle(trace, block.name, attention=False)
     if sum(c.module is fitting[-1].module for c in linear) > 1:
         return f"{fitting[-1].name} runs several times in one call of {block.name} (chunked feed-forward)"
     return fitting[-1]
@@ -308,15 +323,15 @@ def _with_embed(trace: Trace, layer: Layer, width: int) -> Layer:
 
 
 def _embeddings(module: nn.Module, trace: Trace) -> nn.Module | None:
-    """The token embedding: what the module itself says, else the first embedding that ran and has most rows."""
+    """The token embedding: what the module itself says, else the first embedding that ran on the ids of the text."""
     try:
         declared = module.get_input_embeddings()  # type: ignore[operator]
     except (AttributeError, NotImplementedError, TypeError):
         declared = None
     if isinstance(declared, nn.Module):
         return declared
-    ran = [c.module for c in trace.calls if isinstance(c.module, nn.Embedding)]
-    return max(ran, key=lambda m: m.num_embeddings, default=None)
+    embeddings = [c for c in trace.calls if isinstance(c.module, nn.Embedding)]
+    return next((c.module for c in embeddings if any(torch.equal(i, trace.input_ids) for i in c.ids)), None)
 
 
 def _head(module: nn.Module, trace: Trace, stacks: Mapping[str | None, Stack]) -> nn.Module | None:

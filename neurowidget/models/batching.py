@@ -2,7 +2,7 @@
 
 * The ids are those of `tokenizer(text)`; no other BOS, nothing cut off. Ready ids are used as given.
 * Padding is done here, by hand: the user's tokenizer keeps its pad token, side and truncation. The library pads on
-  the right, which every family allows once masked. Left is possible where positions follow the mask.
+  the right, unless that changes the numbers of this module; the first ragged batch tries it (`padding.py`).
 * `attention_mask` always. `position_ids` where the module takes them and does not number positions itself from its
   padding id (RoBERTa-like: a position embedding with a padding_idx), counted from the mask so that padding on the
   left shifts nothing.
@@ -13,13 +13,13 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torch import nn
 
 if TYPE_CHECKING:
     from neurowidget.models.loading import NeuronModel
@@ -139,16 +139,20 @@ def encode(
     given = [texts] if isinstance(texts, str) else list(texts)
     if not given:
         raise ValueError("there are no texts: expected a list of strings, or of lists of ids")
-    if padding_side == "left" and not model.pads_left:
-        raise ValueError(f"{model.family} numbers positions from the first column: only padding on the right is right")
-    rows = [_encoded(model, text, index, "text") for index, text in enumerate(given)]
-    lengths = tuple(len(row.ids) for row in rows)
-    if len(set(lengths)) > 1 and "attention_mask" not in model.arguments:
+    rows = [encode_one(model, text, index, "text") for index, text in enumerate(given)]
+    lengths = {len(row.ids) for row in rows}
+    if len(lengths) > 1 and "attention_mask" not in model.arguments:
         raise ValueError(
             f"{type(model.module).__name__}.forward takes no attention_mask, so texts of different lengths"
-            f" {sorted(set(lengths))} cannot share a batch: encode them one by one"
+            f" {sorted(lengths)} cannot share a batch: encode them one by one"
         )
-    side: Side = padding_side or "right"
+    side: Side = model.side_for(padding_side) if len(lengths) > 1 else padding_side or "right"
+    return assemble(model, rows, targets, side)
+
+
+def assemble(model: NeuronModel, rows: list[Encoded], targets: Sequence[Text] | str | None, side: Side) -> Batch:
+    """Encoded texts as one Batch padded on `side`, whether or not that side is right for the model."""
+    lengths = tuple(len(row.ids) for row in rows)
     mask = _padded([[1] * n for n in lengths], 0, side)
     types: torch.Tensor | None = None
     if model.wants_token_types and all(row.types is not None for row in rows):
@@ -176,7 +180,11 @@ def _padded(rows: Sequence[Sequence[int]], value: int, side: Side) -> torch.Tens
     return filled
 
 
-def _encoded(model: NeuronModel, text: Any, index: int, what: str) -> Encoded:
+def encode_one(model: NeuronModel, text: Any, index: int, what: str, any_length: bool = False) -> Encoded:
+    """One text, or list of ids, without padding; `index` and `what` ("text", "target") are for the messages.
+
+    `any_length` is for callers that cut over-long texts into windows themselves.
+    """
     tokenizer = model.tokenizer
     if isinstance(text, str):
         if not text:
@@ -193,7 +201,7 @@ def _encoded(model: NeuronModel, text: Any, index: int, what: str) -> Encoded:
         row = _ready(model, text, index, what)
     if not row.ids:
         raise ValueError(f"{what} {index} has no tokens: {text!r}")
-    if model.max_length is not None and len(row.ids) > model.max_length:
+    if model.max_length is not None and len(row.ids) > model.max_length and not any_length:
         raise ValueError(
             f"{what} {index} has {len(row.ids)} tokens, more than the {model.max_length} that {model.name} takes:"
             " shorten or split it (nothing is cut off silently)"
@@ -203,8 +211,8 @@ def _encoded(model: NeuronModel, text: Any, index: int, what: str) -> Encoded:
 
 def _ready(model: NeuronModel, text: Any, index: int, what: str) -> Encoded:
     try:
-        ids = [int(i) for i in text] if not isinstance(text, bytes) else None
-    except (TypeError, ValueError):
+        ids = [operator.index(i) for i in text] if not isinstance(text, bytes) else None
+    except TypeError:
         ids = None
     if ids is None:
         raise TypeError(f"{what} {index}: expected a string or a list of ids, got {type(text).__name__}: {text!r}")
@@ -230,7 +238,7 @@ def _decoder_part(model: NeuronModel, rows: list[Encoded], targets: Sequence[Tex
         given = [targets] if isinstance(targets, str) else list(targets)
         if len(given) != len(rows):
             raise ValueError(f"there are {len(rows)} texts and {len(given)} targets: expected one target per text")
-        found = [_encoded(model, target, index, "target") for index, target in enumerate(given)]
+        found = [encode_one(model, target, index, "target") for index, target in enumerate(given)]
         inputs = [[start, *row.ids[:-1]] for row in found]
         special = [[True, *row.special[:-1]] for row in found]
         target_part = {
@@ -245,17 +253,3 @@ def _decoder_part(model: NeuronModel, rows: list[Encoded], targets: Sequence[Tex
         "decoder_lengths": tuple(len(ids) for ids in inputs),
         **target_part,
     }
-
-
-def own_position_padding(module: nn.Module) -> int | None:
-    """The padding id from which the module numbers positions itself (RoBERTa-like), or None."""
-    for name, part in module.named_modules():
-        if isinstance(part, nn.Embedding) and "position" in name.lower() and part.padding_idx is not None:
-            return part.padding_idx
-    return None
-
-
-def has_absolute_positions(module: nn.Module) -> bool:
-    """Whether the module holds an embedding of absolute positions."""
-    names = ((name.rpartition(".")[2].lower(), part) for name, part in module.named_modules())
-    return any("pos" in name or name == "wpe" for name, part in names if isinstance(part, nn.Embedding))

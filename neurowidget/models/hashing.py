@@ -16,6 +16,7 @@ from torch import nn
 def hash_of_weights(module: nn.Module) -> str:
     """sha256 over the names, shapes, dtypes and bytes of the state dict; tensors without data count by shape."""
     digest = hashlib.sha256()
+    seen: dict[tuple[int, object], str] = {}
     for name, value in module.state_dict().items():
         digest.update(f"{name}:".encode())
         if not isinstance(value, torch.Tensor):
@@ -24,11 +25,21 @@ def hash_of_weights(module: nn.Module) -> str:
         digest.update(f"{tuple(value.shape)}:{value.dtype};".encode())
         if value.device.type == "meta":
             continue
+        first = seen.setdefault((value.data_ptr(), value.stride()), name) if value.numel() else name
+        if first != name:  # tied weights
+            digest.update(first.encode())
+            continue
         plain = value.dequantize() if value.is_quantized else value
         flat = plain.detach().contiguous().cpu().reshape(-1)
         if flat.numel():
             digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def state_of_weights(module: nn.Module) -> object:
+    """Something that differs after a parameter was replaced or changed in place (but not through `.data`)."""
+    tensors = [*module.parameters(), *module.buffers()]
+    return [(t.data_ptr(), None if t.is_inference() else t._version) for t in tensors]
 
 
 def hash_of_tokenizer(tokenizer: Any) -> str:

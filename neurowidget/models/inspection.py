@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from neurowidget.models.architectures import Architecture
-from neurowidget.models.batching import has_absolute_positions, own_position_padding, untouched
+from neurowidget.models.architectures import Architecture, ArchitectureNotFound
+from neurowidget.models.batching import untouched
 from neurowidget.models.calling import call, evaluating
-from neurowidget.models.probing_forward import Trace
+from neurowidget.models.probing_forward import Trace, record
 
 PROBE_TEXT = "one two three four"
 SANE_LENGTH = 1_000_000  # tokenizers without a limit declare 10**30
@@ -22,10 +22,14 @@ def probe_arguments(module: nn.Module, tokenizer: Any, accepted: frozenset[str])
     with untouched(tokenizer):
         ids = list(tokenizer(PROBE_TEXT, return_attention_mask=False)["input_ids"])[-8:]
     ids = [*([1] * (4 - len(ids))), *ids]
-    embeddings = [part for part in module.modules() if isinstance(part, nn.Embedding)]
-    rows = max((part.num_embeddings for part in embeddings), default=len(tokenizer))
-    ids = [i if i < rows else i % rows for i in ids]
-    device = next((part.weight.device for part in embeddings if part.num_embeddings == rows), torch.device("cpu"))
+    try:
+        embeddings = module.get_input_embeddings()  # type: ignore[operator]
+    except (AttributeError, NotImplementedError, TypeError):
+        embeddings = None
+    if isinstance(embeddings, nn.Embedding):
+        ids = [i % embeddings.num_embeddings for i in ids]
+    source = embeddings if isinstance(embeddings, nn.Module) else module
+    device = next((p.device for p in source.parameters()), torch.device("cpu"))
     found = {"input_ids": torch.tensor([ids], device=device)}
     found["attention_mask"] = torch.ones_like(found["input_ids"])
     config = getattr(module, "config", None)
@@ -33,6 +37,19 @@ def probe_arguments(module: nn.Module, tokenizer: Any, accepted: frozenset[str])
     if seq2seq and "decoder_input_ids" in accepted:
         found["decoder_input_ids"] = torch.tensor([ids[-3:]], device=device)
     return found
+
+
+def probe(module: nn.Module, arguments: Mapping[str, torch.Tensor]) -> Trace:
+    """The trace of a probing forward; raises ArchitectureNotFound when the module does not run on ids and a mask."""
+    try:
+        return record(module, arguments)
+    except Exception as error:
+        shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in arguments.items())
+        raise ArchitectureNotFound(
+            f"a first forward of {type(module).__name__} on {shapes} failed, so nothing could be found in it:"
+            f" {type(error).__name__}: {error}. The module must take input_ids (text, token) and, for more than one text"
+            " at a time, attention_mask; wrap it in an nn.Module that does"
+        ) from error
 
 
 def kind_of(module: nn.Module, trace: Trace, arguments: Mapping[str, torch.Tensor], found: Architecture) -> str:
@@ -44,12 +61,12 @@ def kind_of(module: nn.Module, trace: Trace, arguments: Mapping[str, torch.Tenso
     logits = trace.output.get("logits")
     if not isinstance(logits, torch.Tensor):
         return "encoder"
-    if logits.ndim == 2:
-        return "classifier"
+    config = getattr(module, "config", None)
+    tokens = arguments["input_ids"].shape[1]
+    if logits.ndim == 2:  # one number per token (ELECTRA's discriminator) is no class
+        return "encoder" if logits.shape[1] == tokens != getattr(config, "num_labels", tokens) else "classifier"
     rows = getattr(found.embeddings, "num_embeddings", None)
-    if rows is None or logits.shape[-1] < min(
-        rows, getattr(getattr(module, "config", None), "vocab_size", rows) or rows
-    ):
+    if rows is None or logits.shape[-1] < min(rows, getattr(config, "vocab_size", rows) or rows):
         return "token_classifier"
     if "decoder_input_ids" in arguments:
         return "seq2seq_lm"
@@ -69,19 +86,17 @@ def labels_of(config: Any, kind: str, output: Mapping[str, Any]) -> tuple[str, .
     return tuple(str(names.get(i, names.get(str(i), f"LABEL_{i}"))) for i in range(count))
 
 
-def numbering(module: nn.Module, accepted: frozenset[str]) -> tuple[bool, bool, int | None]:
-    """Whether to pass position_ids, whether padding on the left is right, and the module's own padding id.
-
-    A module that numbers positions itself from its padding id gets none; one that neither takes position_ids nor
-    does that, and has a table of positions, counts from the first column: right padding only.
-    """
-    own = own_position_padding(module)
-    passes = "position_ids" in accepted and own is None
-    return passes, passes or own is not None or not has_absolute_positions(module), own
+def own_positions(module: nn.Module) -> nn.Module | None:
+    """The table from which the module numbers positions itself, beginning after its padding id (RoBERTa-like)."""
+    for name, part in module.named_modules():
+        if "position" in name.lower() and isinstance(getattr(part, "padding_idx", None), int):
+            return part
+    return None
 
 
-def padding_id(tokenizer: Any, config: Any, own: int | None, kind: str, rows: int) -> int:
+def padding_id(tokenizer: Any, config: Any, positions: nn.Module | None, kind: str, rows: int) -> int:
     """The id to fill with: the module's own where it reads padding from ids, else the tokenizer's, its eos, or 0."""
+    own = getattr(positions, "padding_idx", None)
     eos = getattr(tokenizer, "eos_token_id", None)
     declared = getattr(config, "pad_token_id", None)
     reads_ids = declared if kind == "classifier" else None
@@ -107,13 +122,13 @@ def decoder_start(module: nn.Module, config: Any) -> int:
 
 def longest_input(module: nn.Module, tokenizer: Any, config: Any) -> int | None:
     """How many tokens a text may have: the smaller of the tokenizer's limit and the table of positions, or None."""
-    limits = []
-    declared = getattr(tokenizer, "model_max_length", None)
-    if isinstance(declared, int) and declared < SANE_LENGTH:
-        limits.append(declared)
-    own = own_position_padding(module)
-    for name in ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length"):
-        positions = getattr(config, name, None)
-        if isinstance(positions, int) and positions > 0:
-            limits.append(positions - (own + 1 if own is not None else 0))
+    longest = getattr(tokenizer, "model_max_length", None)
+    limits = [longest] if isinstance(longest, int) and longest < SANE_LENGTH else []
+    table = own_positions(module)
+    if isinstance(table, nn.Embedding) and table.padding_idx is not None:
+        limits.append(table.num_embeddings - table.padding_idx - 1)
+    else:
+        names = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_sequence_length")
+        declared = [getattr(config, name, None) for name in names]
+        limits += [positions for positions in declared if isinstance(positions, int) and positions > 0]
     return min(limits, default=None)

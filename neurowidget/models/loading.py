@@ -16,19 +16,20 @@ from transformers.utils.generic import ModelOutput
 from neurowidget.models.architectures import Architecture, Location, Stack, find_architecture
 from neurowidget.models.batching import Batch, Side, Text, encode
 from neurowidget.models.calling import accepted_arguments, call, evaluating
-from neurowidget.models.hashing import hash_of_tokenizer, hash_of_weights, versions
+from neurowidget.models.hashing import hash_of_tokenizer, hash_of_weights, state_of_weights, versions
 from neurowidget.models.inspection import (
     decoder_start,
     kind_of,
     labels_of,
     longest_input,
-    numbering,
+    own_positions,
     padding_id,
+    probe,
     probe_arguments,
     token_types,
 )
-from neurowidget.models.linear_layers import oriented_weight
-from neurowidget.models.probing_forward import record
+from neurowidget.models.linear_layers import is_linear, oriented_weight
+from neurowidget.models.padding import side_for
 from neurowidget.neuron import LayerSite
 from neurowidget.results.base import Provenance
 
@@ -61,21 +62,29 @@ class NeuronModel:
         self.revision = revision or getattr(self.config, "_commit_hash", None)
         self.family: str = getattr(self.config, "model_type", "") or type(module).__name__
         self.lock = threading.RLock()
+        self.padding_errors: dict[Side, float] = {}  # filled by models/padding.py
+        self._hashed: tuple[object, str] | None = None
         self.arguments = accepted_arguments(module)
         with self.lock:
             arguments = probe_arguments(module, tokenizer, self.arguments)
-            trace = record(module, arguments)
+            trace = probe(module, arguments)
             self.architecture: Architecture = find_architecture(module, trace, sites)
             self.kind = kind_of(module, trace, arguments, self.architecture)
         self.labels = labels_of(self.config, self.kind, trace.output)
-        self.wants_positions, self.pads_left, own_padding = numbering(module, self.arguments)
-        self.pad_id = padding_id(tokenizer, self.config, own_padding, self.kind, self.vocabulary_size)
+        own = own_positions(module)
+        self.wants_positions = "position_ids" in self.arguments and own is None
+        self.pad_id = padding_id(tokenizer, self.config, own, self.kind, self.vocabulary_size)
         self.wants_token_types = token_types(self.config, self.arguments)
         self.max_length = longest_input(module, tokenizer, self.config)
 
     def __repr__(self) -> str:
-        widths = ", ".join(f"{site} {self.width(site)}" for site in self.sites)
-        return f"NeuronModel({self.name!r}, {self.family}, {self.kind}, {self.num_layers} layers, {widths})"
+        layers = " + ".join(f"{self.layers(stack)} {stack or ''}".strip() for stack in self.stacks or (None,))
+        stack = self._stack(None)
+        sizes = {
+            site: sorted({layer.widths[site] for layer in stack.layers if site in layer.widths}) for site in self.sites
+        }
+        widths = ", ".join(f"{site} {' to '.join(map(str, sorted({w[0], w[-1]})))}" for site, w in sizes.items())
+        return f"NeuronModel({self.name!r}, {self.family}, {self.kind}, {layers} layers, {widths})"
 
     @property
     def stacks(self) -> tuple[str, ...]:
@@ -110,10 +119,13 @@ class NeuronModel:
         """The id that a seq2seq decoder begins with."""
         return decoder_start(self.module, self.config)
 
-    @cached_property
+    @property
     def weights_hash(self) -> str:
-        """sha256 over the names, shapes, dtypes and bytes of all parameters and buffers that are saved."""
-        return hash_of_weights(self.module)
+        """sha256 over the names, shapes, dtypes and bytes of the state dict; computed again after in-place changes."""
+        now = state_of_weights(self.module)
+        if self._hashed is None or self._hashed[0] != now:
+            self._hashed = now, hash_of_weights(self.module)
+        return self._hashed[1]
 
     @cached_property
     def tokenizer_hash(self) -> str:
@@ -170,6 +182,8 @@ class NeuronModel:
         place = self.locate(address)
         if address.site in ("residual", "embed"):
             raise ValueError(f"{address}: the residual stream has no output projection; mlp and attention have one")
+        if not is_linear(place.module):
+            raise ValueError(f"{address}: {place.name} ({type(place.module).__name__}) is not a linear layer")
         stack = self._stack(address.stack)
         with self.lock, evaluating(place.module):
             return oriented_weight(place.module, stack.layers[address.layer].widths[address.site])
@@ -180,6 +194,10 @@ class NeuronModel:
         """Texts, or ready id lists, as one padded Batch: see `models/batching.py`."""
         with self.lock:
             return encode(self, texts, targets, padding_side)
+
+    def side_for(self, wanted: Side | None = None) -> Side:
+        """The side to pad texts of different lengths on, `wanted` if it is right; see `models/padding.py`."""
+        return side_for(self, wanted)
 
     def forward(self, batch: Batch, grad: bool = False) -> ModelOutput:
         """The module's answer in eval mode, without a KV cache; every submodule's mode is put back.
@@ -248,8 +266,8 @@ def load_model(
         demo = name.removeprefix("demo:")
         if demo not in DEMOS:
             raise ValueError(f"no demo {demo!r}: expected {' or '.join(f'demo:{d}' for d in DEMOS)}")
-        module, bundled = load_bundled(demo)
-        return NeuronModel(module, tokenizer or bundled, name=name, sites=sites)
+        bundled, its_tokenizer = load_bundled(demo)
+        return NeuronModel(bundled, tokenizer or its_tokenizer, name=name, sites=sites)
     module, loaded = _from_pretrained(name, tokenizer, revision, trust_remote_code)
     return NeuronModel(module, loaded, name=name, sites=sites, revision=revision)
 
@@ -268,7 +286,6 @@ def _from_pretrained(name: str, tokenizer: Any, revision: str | None, trust: boo
             ) from error
     _require_fast(tokenizer, name)
     module: nn.Module = _auto_class(config)(name, config=config, **options)
-    module.eval()
     return module, tokenizer
 
 
@@ -280,15 +297,15 @@ def _auto_class(config: Any) -> Callable[..., nn.Module]:
         "ForSequenceClassification": transformers.AutoModelForSequenceClassification,
         "ForTokenClassification": transformers.AutoModelForTokenClassification,
         "ForMaskedLM": transformers.AutoModelForMaskedLM,
-        "ForPreTraining": transformers.AutoModelForPreTraining,
         "ForConditionalGeneration": transformers.AutoModelForSeq2SeqLM,
         "MTModel": transformers.AutoModelForSeq2SeqLM,
-        "MarianMTModel": transformers.AutoModelForSeq2SeqLM,
         "ForCausalLM": transformers.AutoModelForCausalLM,
         "LMHeadModel": transformers.AutoModelForCausalLM,
     }
     saved = (getattr(config, "architectures", None) or [""])[0]
     found = next((auto for tail, auto in ending.items() if saved.endswith(tail)), transformers.AutoModel)
+    if found is transformers.AutoModelForCausalLM and getattr(config, "is_encoder_decoder", False):
+        found = transformers.AutoModelForSeq2SeqLM  # T5's first checkpoints say T5WithLMHeadModel
     chosen: Callable[..., nn.Module] = found.from_pretrained
     return chosen
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -29,6 +29,7 @@ class Call:
     number: int  # how many calls of this module came before it
     parent: Call | None
     inputs: dict[int | str, torch.Tensor]  # the floating-point tensor arguments, by position or keyword
+    ids: list[torch.Tensor]  # the integer ones
     order: int
     finished: int = -1
     output: Any = None
@@ -47,10 +48,12 @@ class Call:
 class Trace:
     """The calls of one forward, in the order in which they began."""
 
+    root: nn.Module
     calls: list[Call]
+    counts: Counter[nn.Module]
     output: ModelOutput
+    input_ids: torch.Tensor
     tokens: dict[str | None, int]  # how many tokens each stack was given: {None: 5} or {"encoder": 5, "decoder": 3}
-    counts: Counter[nn.Module] = field(default_factory=Counter)
 
     def of(self, module: nn.Module) -> list[Call]:
         """The calls of one module, in order."""
@@ -84,10 +87,12 @@ def record(module: nn.Module, arguments: Mapping[str, torch.Tensor]) -> Trace:
 
     def begin(name: str) -> Any:
         def hook(part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            given: dict[int | str, Any] = {**dict(enumerate(args)), **kwargs}
-            inputs = {k: v for k, v in given.items() if isinstance(v, torch.Tensor) and v.is_floating_point()}
+            given: dict[int | str, Any] = {**dict(enumerate(args)), **{str(k): v for k, v in kwargs.items()}}
+            tensors = {k: v for k, v in given.items() if isinstance(v, torch.Tensor)}
+            inputs = {k: v for k, v in tensors.items() if v.is_floating_point()}
+            ids = [v for v in tensors.values() if not v.is_floating_point()]
             parent = open_calls[-1] if open_calls else None
-            started = Call(name, part, counts[part], parent, inputs, tick())
+            started = Call(name, part, counts[part], parent, inputs, ids, tick())
             counts[part] += 1
             calls.append(started)
             open_calls.append(started)
@@ -117,4 +122,4 @@ def record(module: nn.Module, arguments: Mapping[str, torch.Tensor]) -> Trace:
     tokens: dict[str | None, int] = {None: arguments["input_ids"].shape[1]}
     if "decoder_input_ids" in arguments:
         tokens = {"encoder": tokens[None], "decoder": arguments["decoder_input_ids"].shape[1]}
-    return Trace(calls, output, tokens, counts)
+    return Trace(module, calls, counts, output, arguments["input_ids"], tokens)
