@@ -3,8 +3,9 @@
 from neurowidget.results.activations import Activations
 from neurowidget.results.attribution import Attribution
 from neurowidget.results.base import Provenance, Result
+from neurowidget.results.curves import DoseResponse
 from neurowidget.results.effects import Effects
 from neurowidget.results.prediction import Prediction
 from neurowidget.results.tokens import Tokens
 
-__all__ = ["Activations", "Attribution", "Effects", "Prediction", "Provenance", "Result", "Tokens"]
+__all__ = ["Activations", "Attribution", "DoseResponse", "Effects", "Prediction", "Provenance", "Result", "Tokens"]

@@ -15,9 +15,10 @@ from neurowidget.results.base import Result, read_only
 class Effects(Result):
     """Effect of each neuron of a site, float32 (layer, neuron); NaN where it was not computed.
 
-    An effect > 0 means that the neuron supports the target. `per_text` is (text, layer, neuron) for the neurons that
-    were asked for one by one, `interval` (2, layer, neuron) a 95 % bootstrap interval over texts (None under 6 texts).
-    `exact` marks the neurons that were re-run with the neuron removed; the others are first-order estimates.
+    An effect > 0 means that the neuron supports the target. `exact` marks the neurons that were re-run with the neuron
+    removed; the others are first-order estimates, which `estimates` has for all of them. `per_text` is
+    (text, layer, neuron), what `values` are the means of, `interval` (2, layer, neuron) a 95 % bootstrap interval over
+    texts (None under 6 texts), `agreement` how well the estimates rank the neurons that were re-run.
     """
 
     values: np.ndarray
@@ -30,14 +31,21 @@ class Effects(Result):
     exact: np.ndarray  # bool (layer, neuron)
     stack: str | None = None
     interval: np.ndarray | None = None
+    per_text: np.ndarray | None = None
+    estimates: np.ndarray | None = None
     agreement: dict[str, float] | None = None  # of the first-order estimate with the exact effects
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", read_only(self.values, np.float32))
         object.__setattr__(self, "clean", read_only(self.clean, np.float32))
         object.__setattr__(self, "exact", read_only(self.exact, np.bool_))
-        if self.interval is not None:
-            object.__setattr__(self, "interval", read_only(self.interval, np.float32))
+        shapes = {"interval": (2, *self.values.shape), "estimates": self.values.shape}
+        for name, shape in (shapes | {"per_text": (len(self.texts), *self.values.shape)}).items():
+            array = getattr(self, name)
+            if array is not None:
+                object.__setattr__(self, name, read_only(array, np.float32))
+                if array.shape != shape:
+                    raise ValueError(f"{name} {array.shape} does not fit: expected {shape}")
         if self.values.ndim != 2 or len(self.layers) != self.values.shape[0] or self.exact.shape != self.values.shape:
             raise ValueError(
                 f"values {self.values.shape} and exact {self.exact.shape} need (layer, neuron) for layers {self.layers}"

@@ -27,6 +27,7 @@ from neurowidget.results.activations import Activations
 from neurowidget.results.attribution import Attribution
 from neurowidget.results.base import Provenance, Result
 from neurowidget.results.checking import check_fields
+from neurowidget.results.curves import DoseResponse
 from neurowidget.results.effects import Effects
 from neurowidget.results.prediction import Prediction
 from neurowidget.results.tokens import Tokens
@@ -34,7 +35,7 @@ from neurowidget.results.tokens import Tokens
 FORMAT = "neurowidget result"
 VERSION = 1
 RESULTS: Mapping[str, type[Result]] = MappingProxyType(
-    {kind.__name__: kind for kind in (Activations, Attribution, Effects, Prediction)}
+    {kind.__name__: kind for kind in (Activations, Attribution, DoseResponse, Effects, Prediction)}
 )
 _CLASSES: dict[str, type[Any]] = {**RESULTS, "Tokens": Tokens, "Provenance": Provenance}
 _DEEPEST = 50

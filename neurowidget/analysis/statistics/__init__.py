@@ -1,1 +1,1 @@
-"""Statistics shared by the families of analysis."""
+"""Computations shared by the families of analysis: intervals, gradients at sites, work in smaller and smaller pieces."""

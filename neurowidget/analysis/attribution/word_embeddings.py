@@ -1,0 +1,116 @@
+"""One text as a function of its word embeddings: what gradient methods on input tokens differentiate.
+
+The output of the word-embedding module passes through `seam`, an `nn.Identity`, on its way into the model, and that is
+the layer which Captum's layer methods are given. So Captum hooks nothing of the model, forwards of other threads are
+left alone, and of an embedding that encoder and decoder share only the encoder's call counts. The model is fed the ids
+of the text itself all along: positions that a model reads from ids (RoBERTa's skip padding) stay those of the text.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from neurowidget.models import hooks
+from neurowidget.models.targets import Target, run_recorded
+
+if TYPE_CHECKING:
+    from neurowidget.models.batching import Batch
+    from neurowidget.models.loading import NeuronModel
+
+
+class WordEmbeddings:
+    """The word embeddings of a batch of one text; `text` is (1, token, width), detached."""
+
+    def __init__(self, model: NeuronModel, batch: Batch) -> None:
+        if model.architecture.embeddings is None:
+            raise ValueError(f"{model.name} has no word embedding that was found, so its input tokens have no gradient")
+        self.model, self.batch = model, batch
+        self.modules = _modules(model, model.architecture.embeddings)
+        hooks.refuse_compiled(model.module, self.modules)
+        found: list[tuple[nn.Module, Tensor]] = []
+        with self._first_call(lambda module, output: found.append((module, output))):
+            model.forward(batch, grad=True)
+        if not found:
+            raise RuntimeError(
+                f"the word embedding of {model.name} did not run in a forward, so it cannot be explained"
+            )
+        self.module, output = found[0]
+        self.text = output.detach()
+
+    def of(self, ids: Tensor) -> Tensor:
+        """The embeddings of other ids, (1, token) to (1, token, width), by the same module."""
+        with self.model.lock, torch.no_grad():
+            output: Tensor = self.module(ids.to(self.model.device))
+        return output
+
+    def mean(self) -> Tensor:
+        """The mean embedding of the vocabulary, (width,)."""
+        ids = torch.arange(min(self.model.vocabulary_size, len(self.model.tokenizer)))
+        total = torch.stack([self.of(part[None])[0].double().sum(dim=0) for part in ids.split(4096)]).sum(dim=0)
+        return (total / len(ids)).to(self.text.dtype)
+
+    @contextmanager
+    def _first_call(self, act: Callable[[nn.Module, Tensor], Tensor | None]) -> Iterator[None]:
+        """`act` on the output of the first word-embedding call that this thread makes; what it returns goes on."""
+        thread, waiting = threading.get_ident(), True
+
+        def hook(module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
+            nonlocal waiting
+            if not waiting or threading.get_ident() != thread:
+                return None
+            waiting = False
+            return act(module, output)
+
+        handles = []
+        try:
+            for module in self.modules:
+                handles.append(module.register_forward_hook(hook))
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+class Explained:
+    """F of one text as Captum wants it: `explained(at)` is (row,) for rows at 1, the text, or at 0, the baseline.
+
+    `seam` is the layer that Captum's layer methods are given; its output is (row, token, width).
+    """
+
+    def __init__(self, embeddings: WordEmbeddings, target: Target, baseline: Tensor | None = None) -> None:
+        self.embeddings, self.target = embeddings, target
+        self.baseline = embeddings.text if baseline is None else baseline
+        self.seam = nn.Identity()
+
+    def __call__(self, at: Tensor) -> Tensor:
+        embeddings, ends = self.embeddings, torch.cat([self.baseline, self.embeddings.text])
+        batch = embeddings.batch.take([0] * len(at))
+
+        def through_seam(module: nn.Module, output: Tensor) -> Tensor:
+            passed: Tensor = self.seam(ends[at.long()])
+            return passed
+
+        with embeddings._first_call(through_seam):
+            output, recorded = run_recorded(embeddings.model, batch, self.target.sites, grad=True)
+        return self.target(output, batch, recorded)
+
+    def value(self, at: float = 1.0) -> float:
+        """F(x), or F(x') with at=0."""
+        return float(self(torch.tensor([at])).detach())
+
+
+def _modules(model: NeuronModel, declared: nn.Module) -> Sequence[nn.Module]:
+    """The word-embedding modules: T5 and BART have one for each stack, and a third that never runs, of one weight."""
+    weight = getattr(declared, "weight", None)
+    tied = [
+        part
+        for part in model.module.modules()
+        if weight is not None and isinstance(part, nn.Embedding) and part.weight is weight
+    ]
+    return tied or [declared]
