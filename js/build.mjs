@@ -2,7 +2,8 @@
 //
 //   node js/build.mjs            write neurowidget/static
 //   node js/build.mjs --watch    and again after every change
-//   node js/build.mjs --gallery  also write build/gallery.html: every fixture and many made-up states on one page
+//   node js/build.mjs --gallery [widget ...]
+//                                write build/gallery.html instead: every fixture and many made-up states on one page
 //
 // The output is the same bytes on every machine, so that CI can compare it with what is committed.
 import { createHash } from "node:crypto";
@@ -65,19 +66,22 @@ async function bundle(entry, globalName, options = {}) {
   return result.outputFiles[0].contents;
 }
 
+const sheet = async () =>
+  (await esbuild.transform(styles(), { loader: "css", minify: true, target: "es2022" })).code;
+const stems = () =>
+  readdirSync(join(SRC, "widgets"))
+    .filter((name) => name.endsWith(".ts"))
+    .map((name) => basename(name, ".ts"))
+    .sort(byCodePoint);
+
 async function build() {
   const files = new Map();
-  const widgets = readdirSync(join(SRC, "widgets")).filter((name) => name.endsWith(".ts"));
-  for (const name of widgets.sort(byCodePoint)) {
-    files.set(`${basename(name, ".ts")}.js`, await bundle(`js/src/widgets/${name}`, "NW"));
-  }
+  for (const stem of stems()) files.set(`${stem}.js`, await bundle(`js/src/widgets/${stem}.ts`, "NW"));
   files.set("static-host.js", await bundle("js/src/hosts/static-host.ts", "NWHost"));
-  const css = await esbuild.transform(styles(), { loader: "css", minify: true, target: "es2022" });
-  files.set("neurowidget.css", Buffer.from(css.code));
+  files.set("neurowidget.css", Buffer.from(await sheet()));
 
   const entries = [...files].sort(([a], [b]) => byCodePoint(a, b));
-  const sizes = Object.fromEntries(entries.map(([name, data]) => [name, data.length]));
-  check(sizes);
+  check(Object.fromEntries(entries.map(([name, data]) => [name, data.length])));
   const record = {
     source_sha256: sourceHash(),
     esbuild: esbuild.version,
@@ -92,7 +96,6 @@ async function build() {
   for (const [name, data] of entries) writeFileSync(join(OUT, name), data);
   writeFileSync(join(OUT, "build.json"), `${JSON.stringify(record, null, 2)}\n`);
   console.log(entries.map(([name, data]) => `${name} ${(data.length / KB).toFixed(1)} kB`).join(", "));
-  if (process.argv.includes("--gallery")) await gallery(css.code);
 }
 
 function check(sizes) {
@@ -108,8 +111,13 @@ function check(sizes) {
   if (problems.length) throw new Error(`The build is too large: ${problems.join("; ")}.`);
 }
 
-async function gallery(css) {
-  const script = await bundle("js/gallery/gallery.ts", "NWGallery");
+async function gallery(chosen) {
+  const scripts = [];
+  for (const stem of chosen.length ? chosen : stems()) {
+    const code = Buffer.from(await bundle(`js/src/widgets/${stem}.ts`, "NW")).toString("utf8");
+    scripts.push(`${code}NWViews[${JSON.stringify(stem)}]=NW.default;`);
+  }
+  const script = Buffer.from(await bundle("js/gallery/gallery.ts", "NWGallery")).toString("utf8");
   const folder = join(ROOT, "js", "fixtures");
   const fixtures = Object.fromEntries(
     readdirSync(folder)
@@ -119,14 +127,17 @@ async function gallery(css) {
   );
   const data = JSON.stringify(fixtures).replaceAll("<", "\\u003c");
   const page = `<!doctype html><html lang="en"><meta charset="utf-8"><title>neurowidget gallery</title>
-<style>${css}</style><body><script type="application/json" id="fixtures">${data}</script>
-<script>${Buffer.from(script).toString("utf8")}</script></body></html>\n`;
+<style>${await sheet()}</style><body><script type="application/json" id="fixtures">${data}</script>
+<script>var NWViews={};${scripts.join("\n")}</script><script>${script}</script></body></html>\n`;
   mkdirSync(join(ROOT, "build"), { recursive: true });
   writeFileSync(join(ROOT, "build", "gallery.html"), page);
   console.log(`build/gallery.html ${(page.length / KB).toFixed(0)} kB`);
 }
 
-await build().catch((error) => {
+const args = process.argv.slice(2);
+const run = args[0] === "--gallery" ? () => gallery(args.slice(1)) : build;
+
+await run().catch((error) => {
   console.error(error.message);
   if (!process.argv.includes("--watch")) process.exit(1);
 });
@@ -134,6 +145,6 @@ if (process.argv.includes("--watch")) {
   let timer;
   watch(SRC, { recursive: true }, () => {
     clearTimeout(timer);
-    timer = setTimeout(() => build().catch((error) => console.error(error.message)), 100);
+    timer = setTimeout(() => run().catch((error) => console.error(error.message)), 100);
   });
 }

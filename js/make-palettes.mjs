@@ -1,10 +1,11 @@
-// Writes src/lib/palettes.ts: four colour tables of 256 entries, designed in OKLab.
+// Writes src/lib/palettes.ts: four colour tables, designed in OKLab.
 //
 //   node js/make-palettes.mjs
 //
-// Diverging: entry 128 is exactly 0, entries 1 and 255 are the ends (blue below, orange above); entry 0 is unused
-// (NaN is hatched). Sequential: entry 1 is 0, entry 255 the maximum. In the dark tables zero is the panel colour and
-// strength is light: they have their own lightness and chroma, and are not the light ones inverted.
+// Each has 33 colours, from which src/lib/colour.ts fills 256 entries: straight lines between so many differ from the
+// exact colours by at most 2 of 255, and every widget carries 0.5 kB instead of 4. Diverging: the middle is exactly 0,
+// blue below and orange above. Sequential: the first is 0. In the dark tables zero is the panel colour and strength is
+// light: they have their own lightness and chroma, and are not the light ones inverted.
 import { writeFileSync } from "node:fs";
 
 const rad = (degrees) => (degrees * Math.PI) / 180;
@@ -53,16 +54,10 @@ function ramp(stops, t) {
   return srgb([mix(([, L]) => L), Math.hypot(a, b), (Math.atan2(b, a) * 180) / Math.PI]);
 }
 
-function diverging(below, above) {
-  return Array.from({ length: 256 }, (_, i) => {
-    const t = (Math.max(1, i) - 128) / 127;
-    return ramp(t < 0 ? below : above, Math.abs(t));
-  });
-}
-
-function sequential(stops) {
-  return Array.from({ length: 256 }, (_, i) => ramp(stops, (Math.max(1, i) - 1) / 254));
-}
+const STOPS = 33;
+const table = (colourAt) => Array.from({ length: STOPS }, (_, i) => colourAt(i / (STOPS - 1)));
+const diverging = (below, above) => table((t) => ramp(t < 0.5 ? below : above, Math.abs(2 * t - 1)));
+const sequential = (stops) => table((t) => ramp(stops, t));
 
 const WHITE = [0, 1, 0, 0];
 const PANEL = [0, 0.237, 0.004, 286]; // #1e1e20, --nw-panel of the dark theme
@@ -91,13 +86,11 @@ const TABLES = {
   ]),
 };
 
-const hex = (rgb) => `#${rgb.map((x) => x.toString(16).padStart(2, "0")).join("")}`;
 const lines = [
-  "// Written by js/make-palettes.mjs: 256 colours each, red green blue as base64. Do not edit.",
+  `// Written by js/make-palettes.mjs: ${STOPS} colours each, red green blue as base64. Do not edit.`,
   "",
 ];
-for (const [name, table] of Object.entries(TABLES)) {
-  lines.push(`export const ${name} =\n  "${Buffer.from(table.flat()).toString("base64")}";`);
-  console.log(name, [1, 64, 128, 192, 255].map((i) => hex(table[i])).join(" "));
+for (const [name, colours] of Object.entries(TABLES)) {
+  lines.push(`export const ${name} =`, `  "${Buffer.from(colours.flat()).toString("base64")}";`);
 }
 writeFileSync(new URL("src/lib/palettes.ts", import.meta.url), `${lines.join("\n")}\n`);

@@ -90,6 +90,14 @@ export class NdArray {
     return this.#decode(first * step, step);
   }
 
+  /** At most about `most` values, evenly spaced: for ranges of long arrays. */
+  sample(most: number): Float32Array {
+    // An odd step does not fall into step with a width that is a power of two.
+    const step = this.size > most ? Math.ceil(this.size / most) | 1 : 1;
+    if (step === 1) return this.values;
+    return Float32Array.from({ length: Math.ceil(this.size / step) }, (_, i) => this.#value(i * step));
+  }
+
   #check(axis: number, i: number): void {
     if (!(Number.isInteger(i) && i >= 0 && i < this.shape[axis])) {
       throw new Error(`array: index ${i} is outside axis ${axis} of shape [${this.shape}]`);

@@ -4,9 +4,18 @@ import { divergingDark, divergingLight, sequentialDark, sequentialLight } from "
 
 export type Rgb = readonly [number, number, number];
 
-/** 256 colours, red green blue; entry 0 stands for NaN. */
+/** 256 colours, red green blue: entries 1 to 255 are the palette, entry 0 stands for NaN. */
 export function palette(signed: boolean, dark: boolean): Uint8Array {
-  return toBytes(signed ? (dark ? divergingDark : divergingLight) : dark ? sequentialDark : sequentialLight);
+  const stops = toBytes(
+    signed ? (dark ? divergingDark : divergingLight) : dark ? sequentialDark : sequentialLight,
+  );
+  const last = stops.length / 3 - 1;
+  return Uint8Array.from({ length: 768 }, (_, i) => {
+    const at = (Math.max(0, Math.floor(i / 3) - 1) / 254) * last;
+    const low = Math.min(last - 1, Math.floor(at));
+    const from = stops[3 * low + (i % 3)];
+    return Math.round(from + (at - low) * (stops[3 * low + 3 + (i % 3)] - from));
+  });
 }
 
 export interface ScaleOptions {
@@ -95,14 +104,13 @@ export class Scale {
 
 /**
  * The end of a colour range: the |v| that all but `beyond` of the values stay under. A handful of cells in a
- * transformer are hundreds of times larger than the rest; those are clipped and counted. Long arrays are sampled.
+ * transformer are hundreds of times larger than the rest; those are clipped and counted.
  */
 export function robustMax(values: Float32Array, beyond = 0.001): number {
-  const step = Math.max(1, Math.floor(values.length / 200_003));
-  const sizes = new Float32Array(Math.ceil(values.length / step));
+  const sizes = new Float32Array(values.length);
   let n = 0;
-  for (let i = 0; i < values.length; i += step) {
-    const size = Math.abs(values[i]);
+  for (const value of values) {
+    const size = Math.abs(value);
     if (size < Infinity) sizes[n++] = size;
   }
   if (!n) return 0;

@@ -1,6 +1,7 @@
-// A canvas that shows a grid through a zoomable window: sizes, device pixels, pointer and keys; what is drawn is given.
-import { h } from "./dom";
-import { type Cell, cellAt, type Transform } from "./hit";
+// A canvas that shows a grid through a zoomable window: sizes, device pixels, pointer, cursor and keys.
+import { type Anchor, type TooltipContent, tooltip } from "../views/tooltip";
+import { h, setText } from "./dom";
+import { type Cell, cellAt, cellBox, type Transform } from "./hit";
 import {
   attachZoom,
   clamp,
@@ -17,24 +18,36 @@ export interface SurfaceOptions {
   label: string;
   /** The grid for this width; null while there is nothing to show. */
   frame(width: number): Frame | null;
-  draw(context: CanvasRenderingContext2D, t: Transform, frame: Frame): void;
-  hover(cell: Cell | null, box: { x: number; y: number; width: number; height: number } | null): void;
-  click(cell: Cell | null, event: PointerEvent): void;
-  /** Return true when the key was used. */
-  key(event: KeyboardEvent): boolean;
-  blur?(): void;
+  /** `over` is under the pointer, `cursor` is where the keyboard is (null without focus). */
+  draw(
+    context: CanvasRenderingContext2D,
+    t: Transform,
+    frame: Frame,
+    marks: { over: Cell | null; cursor: Cell | null },
+  ): void;
+  /** The cell as it can be pointed at, or null where the grid is empty. */
+  valid(cell: Cell): Cell | null;
+  describe(cell: Cell): TooltipContent;
+  hover(cell: Cell | null): void;
+  choose(cell: Cell, add: boolean): void;
+  /** Escape; false when there is nothing to give up. */
+  clear(): boolean;
+  /** Where the cursor is when it is first needed. */
+  start(): Cell;
+  /** Where a key moves the cursor; null when the key means nothing here. */
+  step(cell: Cell, key: string): Cell | null;
 }
 
 export interface Surface {
   readonly canvas: HTMLCanvasElement;
   readonly transform: Transform | null;
-  readonly zoom: number;
-  /** The grid changed: measure again; the zoom and place are kept as far as they still make sense. */
+  /** The grid changed: measure again; zoom and place are kept as far as they still make sense. */
   layout(): void;
   paint(): void;
-  reveal(row: number, col: number): void;
-  zoomBy(factor: number): void;
-  reset(): void;
+  /** Forget the cursor and the hover: their cells mean something else now. */
+  forget(): void;
+  /** Bring a cell into view and put the cursor on it. */
+  reveal(cell: Cell): void;
   destroy(): void;
 }
 
@@ -45,21 +58,27 @@ export function surface(el: HTMLElement, options: SurfaceOptions): Surface {
     role: "application",
     "aria-label": options.label,
   });
-  const buttons = h(
-    "div",
-    { class: "nw-zoom" },
-    button("−", "Zoom out", () => zoomBy(1 / 1.6)),
-    button("+", "Zoom in", () => zoomBy(1.6)),
-    button("fit", "Show the whole picture", () => set({ ...START, zoom: 0 })),
+  const [out, into, whole] = [
+    ["−", "Zoom out", () => zoomBy(1 / 1.6)] as const,
+    ["+", "Zoom in", () => zoomBy(1.6)] as const,
+    ["fit", "Show the whole picture", () => set({ ...START, zoom: 0 })] as const,
+  ].map(([text, title, onclick]) =>
+    h("button", { type: "button", class: "nw-small", title, "aria-label": title, onclick }, text),
   );
-  const box = h("div", { class: "nw-surface-box" }, canvas, buttons);
+  const buttons = h("div", { class: "nw-zoom" }, out, into, whole);
+  const live = h("div", { class: "nw-hidden", "aria-live": "polite" });
+  const box = h("div", { class: "nw-surface-box" }, canvas, buttons, live);
   el.append(box);
+  const tip = tooltip(box);
   const context = canvas.getContext?.("2d") ?? null;
   let view: View = START;
   let frame: Frame | null = null;
   let pending = 0;
   let drawnWidth = -1;
+  let over: Cell | null = null;
+  let cursor: Cell | null = null;
 
+  const focused = () => (canvas.getRootNode() as Document | ShadowRoot).activeElement === canvas;
   const draw = () => {
     pending = 0;
     if (!frame || !context) return;
@@ -71,7 +90,8 @@ export function surface(el: HTMLElement, options: SurfaceOptions): Surface {
     }
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, frame.width, frame.height);
-    options.draw(context, transform(view, frame), frame);
+    options.draw(context, transform(view, frame), frame, { over, cursor: focused() ? cursor : null });
+    scrollMarks(context, transform(view, frame), frame, getComputedStyle(canvas).color);
   };
   const paint = () => {
     pending ||= requestAnimationFrame(draw);
@@ -80,23 +100,19 @@ export function surface(el: HTMLElement, options: SurfaceOptions): Surface {
     if (!frame) return;
     view = clamp(next, frame);
     const [low, high] = zoomRange(frame);
-    const all = buttons.children as HTMLCollectionOf<HTMLButtonElement>;
-    all[0].disabled = view.zoom <= low * 1.001;
-    all[1].disabled = view.zoom >= high * 0.999;
-    all[2].disabled = all[0].disabled && view.scrollX + view.scrollY === 0;
+    out.disabled = view.zoom <= low * 1.001;
+    into.disabled = view.zoom >= high * 0.999;
+    whole.disabled = out.disabled && view.scrollX + view.scrollY === 0;
     paint();
   };
   const layout = () => {
     drawnWidth = box.clientWidth;
     frame = options.frame(Math.max(80, drawnWidth || 640));
-    box.style.height = frame ? `${frame.height}px` : "";
-    canvas.style.width = "100%";
     canvas.style.height = frame ? `${frame.height}px` : "";
-    if (frame) {
-      const [low, high] = zoomRange(frame);
-      buttons.hidden = high / low < 1.05;
-      set(view);
-    } else paint();
+    if (!frame) return;
+    const [low, high] = zoomRange(frame);
+    buttons.hidden = high / low < 1.05;
+    set(view);
   };
   const zoomBy = (factor: number) => {
     if (frame)
@@ -104,34 +120,72 @@ export function surface(el: HTMLElement, options: SurfaceOptions): Surface {
   };
   const at = (x: number, y: number): Cell | null => {
     if (!frame || x < frame.left || y < frame.top || x > frame.width || y > frame.height) return null;
-    return cellAt(transform(view, frame), x, y, frame.rows, frame.cols);
+    const cell = cellAt(transform(view, frame), x, y, frame.rows, frame.cols);
+    return cell && options.valid(cell);
+  };
+  const hover = (cell: Cell | null, anchor?: Anchor) => {
+    if (cell?.row !== over?.row || cell?.col !== over?.col) {
+      over = cell;
+      options.hover(cell);
+      paint();
+    }
+    if (cell && anchor) tip.show(options.describe(cell), anchor);
+    else tip.hide();
+  };
+  const moveTo = (cell: Cell) => {
+    if (!frame) return;
+    cursor = cell;
+    set(reveal(view, cell.row, cell.col, frame));
+    const { title, rows = [] } = options.describe(cell);
+    setText(live, [title, ...rows.map(([label, value]) => `${label} ${value}`)].join(", "));
   };
 
   const onMove = (event: PointerEvent) => {
     if (event.buttons) return;
     const bounds = canvas.getBoundingClientRect();
-    const [x, y] = [event.clientX - bounds.left, event.clientY - bounds.top];
-    const cell = at(x, y);
-    options.hover(cell, cell && { x: event.clientX - 6, y: event.clientY - 6, width: 12, height: 12 });
+    const { clientX: x, clientY: y } = event;
+    hover(at(x - bounds.left, y - bounds.top), { x: x - 6, y: y - 6, width: 12, height: 12 });
   };
-  const onLeave = () => options.hover(null, null);
   const onKey = (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (options.key(event)) {
-      event.preventDefault();
-      event.stopPropagation();
-    }
+    if (event.ctrlKey || event.metaKey || event.altKey || !frame) return;
+    const here = cursor ?? options.start();
+    const to = options.step(here, event.key);
+    if (to) {
+      moveTo(cursor ? to : here);
+      const bounds = canvas.getBoundingClientRect();
+      const b = cellBox(transform(view, frame), cursor ?? here);
+      tip.show(options.describe(cursor ?? here), { ...b, x: b.x + bounds.x, y: b.y + bounds.y });
+    } else if (event.key === "Enter" || event.key === " ") {
+      cursor = here;
+      options.choose(here, event.shiftKey);
+    } else if (event.key !== "Escape" || !options.clear()) return;
+    event.preventDefault();
+    event.stopPropagation();
   };
-  const onBlur = () => options.blur?.();
-  canvas.addEventListener("pointermove", onMove);
-  canvas.addEventListener("pointerleave", onLeave);
-  canvas.addEventListener("keydown", onKey);
-  canvas.addEventListener("blur", onBlur);
+  const listeners: [string, EventListener][] = [
+    ["pointermove", onMove as EventListener],
+    ["pointerleave", () => hover(null)],
+    ["keydown", onKey as EventListener],
+    ["focus", paint],
+    [
+      "blur",
+      () => {
+        tip.hide();
+        paint();
+      },
+    ],
+  ];
+  for (const [name, fn] of listeners) canvas.addEventListener(name, fn);
   const release = attachZoom(canvas, {
-    frame: () => frame ?? EMPTY,
+    frame: () => frame,
     view: () => view,
     set,
-    click: (x, y, event) => options.click(at(x, y), event),
+    click(x, y, event) {
+      const cell = at(x, y);
+      if (!cell) return;
+      cursor = cell;
+      options.choose(cell, event.shiftKey);
+    },
   });
   // A changed height is our own doing; only a new width needs a new layout.
   const resize = new ResizeObserver(() => {
@@ -143,42 +197,42 @@ export function surface(el: HTMLElement, options: SurfaceOptions): Surface {
     get transform() {
       return frame && transform(view, frame);
     },
-    get zoom() {
-      return view.zoom;
-    },
     layout,
     paint,
-    reveal(row, col) {
-      if (frame) set(reveal(view, row, col, frame));
+    forget() {
+      over = cursor = null;
+      tip.hide();
     },
-    zoomBy,
-    reset: () => set(START),
+    reveal: moveTo,
     destroy() {
       release();
       resize.disconnect();
       if (pending) cancelAnimationFrame(pending);
-      canvas.removeEventListener("pointermove", onMove);
-      canvas.removeEventListener("pointerleave", onLeave);
-      canvas.removeEventListener("keydown", onKey);
-      canvas.removeEventListener("blur", onBlur);
+      for (const [name, fn] of listeners) canvas.removeEventListener(name, fn);
+      tip.destroy();
       box.remove();
     },
   };
 }
 
-const EMPTY: Frame = {
-  rows: 0,
-  cols: 0,
-  width: 1,
-  height: 1,
-  left: 0,
-  top: 0,
-  kx: 1,
-  ky: 1,
-  maxKx: 1,
-  maxKy: 1,
-};
-
-function button(text: string, title: string, onclick: () => void): HTMLButtonElement {
-  return h("button", { type: "button", class: "nw-small", title, "aria-label": title, onclick }, text);
+/** Thin bars at the edges that say which part of the grid is seen. */
+function scrollMarks(context: CanvasRenderingContext2D, t: Transform, f: Frame, colour: string): void {
+  const bar = (
+    start: number,
+    room: number,
+    content: number,
+    origin: number,
+    rect: (at: number, size: number) => void,
+  ) => {
+    if (content <= room + 1) return;
+    const size = Math.max(16, (room * room) / content);
+    rect(start + ((start - origin) / (content - room)) * (room - size), size);
+  };
+  context.fillStyle = colour;
+  context.globalAlpha = 0.45;
+  bar(f.top, f.height - f.top, f.rows * t.ky, t.y, (at, size) => context.fillRect(f.width - 4, at, 3, size));
+  bar(f.left, f.width - f.left, f.cols * t.kx, t.x, (at, size) =>
+    context.fillRect(at, f.height - 4, size, 3),
+  );
+  context.globalAlpha = 1;
 }

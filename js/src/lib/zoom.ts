@@ -109,7 +109,7 @@ export function canPan(view: View, dx: number, dy: number, frame: Frame): boolea
 }
 
 export interface ZoomTarget {
-  frame(): Frame;
+  frame(): Frame | null;
   view(): View;
   set(view: View): void;
   /** A press that did not become a drag. */
@@ -129,6 +129,7 @@ export function attachZoom(el: HTMLElement, target: ZoomTarget): () => void {
   const onWheel = (event: WheelEvent) => {
     const unit = event.deltaMode === 1 ? 16 : event.deltaMode === 2 ? 400 : 1;
     const [view, frame] = [target.view(), target.frame()];
+    if (!frame) return;
     if (event.ctrlKey || event.metaKey) {
       event.preventDefault();
       const factor = Math.exp(-Math.max(-120, Math.min(120, event.deltaY * unit)) / 240);
@@ -155,7 +156,8 @@ export function attachZoom(el: HTMLElement, target: ZoomTarget): () => void {
       drag.moved = true;
       el.setPointerCapture(event.pointerId);
     }
-    target.set(panBy(drag.view, drag.x - x, drag.y - y, target.frame()));
+    const frame = target.frame();
+    if (frame) target.set(panBy(drag.view, drag.x - x, drag.y - y, frame));
   };
   const onUp = (event: PointerEvent) => {
     if (drag?.id !== event.pointerId) return;
@@ -166,6 +168,7 @@ export function attachZoom(el: HTMLElement, target: ZoomTarget): () => void {
   const onKey = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const frame = target.frame();
+    if (!frame) return;
     const middle: [number, number] = [(frame.width + frame.left) / 2, (frame.height + frame.top) / 2];
     if (event.key === "+" || event.key === "=") target.set(zoomAt(target.view(), 1.5, ...middle, frame));
     else if (event.key === "-") target.set(zoomAt(target.view(), 1 / 1.5, ...middle, frame));
