@@ -11,7 +11,7 @@ One probing forward (`probing_forward.py`) is recorded, and these rules are read
 * **attention** is the input of the last linear layer that ran under a submodule with `attn` or `attention` in its
   name and gives the residual width. Layers that read the attention's own input, or an input that another linear layer
   reads too (query, key, value), are no output projections. **cross_attention** is the same under an attention that
-  reads as many tokens as the other stack has.
+  reads, in a decoder, the other states that its block was given: the encoder's.
 * **mlp** is the input of the last linear layer that ran outside attention and gives the residual width, where at
   least two linear layers ran outside attention. A block with a mixture of experts has no single such layer.
 
@@ -122,7 +122,7 @@ def find_architecture(module: nn.Module, trace: Trace, named_sites: Mapping[str,
     stacks: dict[str | None, Stack] = {}
     for name, blocks in groups.items():
         width = _hidden_shape(blocks[0].output)[2]
-        layers = [_layer(trace, block, width, trace.tokens[name]) for block in blocks]
+        layers = [_layer(trace, block, width, trace.tokens[name], name == "decoder") for block in blocks]
         layers[0] = _with_embed(trace, layers[0], width)
         stacks[name] = Stack(tuple(layers), width)
     if named_sites:
@@ -176,9 +176,13 @@ def _block_calls(module: nn.Module, trace: Trace) -> dict[str | None, list[Call]
         whole = [c for one in inner for c in one if _attention_roots(trace, c)]
         is_whole = bool(inner) and len(whole) == sum(len(one) for one in inner)
         chosen.append(whole if is_whole else outer)
+    chosen.sort(key=lambda one: one[0].order)
+    alike = len(set(trace.tokens.values())) < len(trace.tokens)
     groups: dict[str | None, list[Call]] = {}
     for name, tokens in trace.tokens.items():
         fitting = [one for one in chosen if _hidden_shape(one[0].output)[1] == tokens]
+        if alike:  # both stacks were given as many tokens: the encoder is what runs first
+            fitting = fitting[:1] if name == "encoder" else fitting[1:]
         if fitting:
             width = _hidden_shape(max(fitting, key=len)[0].output)[2]
             blocks = {id(c): c for one in fitting for c in one if _hidden_shape(c.output)[2] == width}
@@ -220,7 +224,7 @@ def _maps_to_residual(call: Call, width: int, tokens: int) -> bool:
     return call.output.shape[-1] == width and rows == tokens and call.output.shape[:-1].numel() == tokens
 
 
-def _layer(trace: Trace, block: Call, width: int, tokens: int) -> Layer:
+def _layer(trace: Trace, block: Call, width: int, tokens: int, has_encoder: bool) -> Layer:
     linear = _linear_calls(trace, block)
     sites = {"residual": location(trace, block, "output")}
     widths = {"residual": width}
@@ -230,9 +234,7 @@ def _layer(trace: Trace, block: Call, width: int, tokens: int) -> Layer:
         if root := _attention_root(c.name, block):
             by_root[root].append(c)
     for root, calls in by_root.items():
-        others = {n for n in trace.tokens.values() if n != tokens}
-        reads = {next(iter(c.inputs.values())).shape[:-1].numel() for c in calls}
-        site = "cross_attention" if reads & others else "attention"
+        site = "cross_attention" if has_encoder and _reads_beside(block, calls) else "attention"
         projection = _attention_projection(trace, block, root, calls, width, tokens)
         if projection is None:
             missing[site] = f"no linear layer that gives {width} numbers from the heads ran in {root}" + _idle(
@@ -252,6 +254,12 @@ def _layer(trace: Trace, block: Call, width: int, tokens: int) -> Layer:
         key, value = next(iter(projection_or_reason.inputs.items()))
         sites["mlp"], widths["mlp"] = location(trace, projection_or_reason, "input", key), value.shape[-1]
     return Layer(block, sites, widths, {site: why for site, why in missing.items() if site not in sites})
+
+
+def _reads_beside(block: Call, calls: list[Call]) -> bool:
+    """Whether one of the linear layers reads another tensor that the block was given: the states of the encoder."""
+    beside = [value for key, value in block.inputs.items() if key != _hidden_input(block)]
+    return any(same_tensor(mine, value) for c in calls for mine in c.inputs.values() for value in beside)
 
 
 def _shares_input(call: Call, others: list[Call]) -> bool:

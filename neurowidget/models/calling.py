@@ -50,10 +50,9 @@ def accepted_arguments(module: nn.Module) -> frozenset[str]:
 
 
 def call(module: nn.Module, arguments: Mapping[str, Any]) -> ModelOutput:
-    """Run `module` on the `arguments` that it takes, without a KV cache, and give its answer as a ModelOutput.
+    """Run `module` on those of the `arguments` that it takes, without a KV cache; its answer as a ModelOutput.
 
-    A module that returns a tensor or a tuple (any `nn.Module`) gets it named: `logits` when the module is no bare
-    encoder as far as its class says, which for a plain module is always.
+    What a plain module returns, a tensor or a tuple with one first, is called `logits`.
     """
     accepted = accepted_arguments(module)
     fixed = {"use_cache": False, "return_dict": True}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,6 +45,9 @@ def probe(module: nn.Module, arguments: Mapping[str, torch.Tensor]) -> Trace:
     try:
         return record(module, arguments)
     except Exception as error:
+        if "decoder_input_ids" in arguments:  # a classifier that reads the text again in its decoder
+            with contextlib.suppress(Exception):
+                return record(module, {**arguments, "decoder_input_ids": arguments["input_ids"].roll(1)})
         shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in arguments.items())
         raise ArchitectureNotFound(
             f"a first forward of {type(module).__name__} on {shapes} failed, so nothing could be found in it:"
@@ -67,7 +71,7 @@ def kind_of(module: nn.Module, trace: Trace, arguments: Mapping[str, torch.Tenso
         return "encoder" if logits.shape[1] == tokens != getattr(config, "num_labels", tokens) else "classifier"
     rows = getattr(found.embeddings, "num_embeddings", None)
     if rows is None or logits.shape[-1] < min(rows, getattr(config, "vocab_size", rows) or rows):
-        return "token_classifier"
+        return "token_classifier" if found.head is not None else "encoder"
     if "decoder_input_ids" in arguments:
         return "seq2seq_lm"
     other = arguments["input_ids"].clone()
