@@ -371,7 +371,8 @@ class TestGuards:
         shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
         (tmp_path / "test_a.py").write_text(body + "\n", encoding="utf-8")
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)]
-        run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert run.returncode == exit_code, run.stdout + run.stderr
 
     @pytest.mark.browser
