@@ -53,10 +53,14 @@ def import_seconds(rounds: int) -> dict[str, Any]:
     took: dict[str, list[float]] = {"neurowidget": [], "numpy": []}
     for _ in range(rounds):
         for name, times in took.items():
-            out = subprocess.run([sys.executable, "-c", code.format(name)], capture_output=True, text=True, check=True, cwd=ROOT)
+            out = subprocess.run(
+                [sys.executable, "-c", code.format(name)], capture_output=True, text=True, check=True, cwd=ROOT
+            )
             times.append(float(out.stdout))
     check = "import neurowidget, sys; print('torch' in sys.modules)"
-    torch = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True, cwd=ROOT).stdout.strip()
+    torch = subprocess.run(
+        [sys.executable, "-c", check], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout.strip()
     return {name: spread(times) for name, times in took.items()} | {"loads_torch": torch == "True"}
 
 
@@ -108,12 +112,12 @@ def count_cells(value: Any) -> int:
 
 def wire(rounds: int) -> dict[str, Any]:
     """Seconds from the assignment in the kernel to the changed picture, and from a click to the trait in Python."""
+    import shutil
+
     import jupyter
     from chromium import chromium
     from conftest import CHROMES, CHROMIUM_FLAGS
     from playwright.sync_api import sync_playwright
-
-    import shutil
 
     path = os.environ.get("CHROME") or next(p for name in CHROMES if (p := shutil.which(name)))
     launch = {"executable_path": path, "args": list(CHROMIUM_FLAGS)}
@@ -144,7 +148,9 @@ def wire(rounds: int) -> dict[str, Any]:
                 deadline = time.monotonic() + 30
                 answer = ""
                 while not answer and time.monotonic() < deadline:
-                    answer = jupyter.run_code(page, "print(*(f'{t} {n}' for t, n in seen)) if seen else None; seen.clear()").strip()
+                    answer = jupyter.run_code(
+                        page, "print(*(f'{t} {n}' for t, n in seen)) if seen else None; seen.clear()"
+                    ).strip()
                 clicked.append(float(answer.split()[0]) - before)
     return {"bytes": int(size), "kernel_to_browser_seconds": spread(arrived), "click_to_trait_seconds": spread(clicked)}
 

@@ -132,9 +132,9 @@ class NeuronExplorer(View):
             "card": self._card_command,
             "export": lambda _: {"html": self.html_page(), "name": "neurowidget.html"},
         }
-        self.observe(self._text_changed, ["text", "target"])
-        self.observe(self._interventions_changed, "interventions")
-        self.observe(self._neuron_changed, "selected_neuron")
+        self.observe(self._on_text, ["text", "target"])
+        self.observe(self._on_interventions, "interventions")
+        self.observe(self._on_neuron, "selected_neuron")
         self.observe(self._write_code, ["text", "target", "interventions", "selected_neuron", "selected_token"])
         self._submit_sample()
         self.text = text
@@ -265,18 +265,18 @@ class NeuronExplorer(View):
     def _view_is_whole(self, proposal: t.Bunch) -> dict[str, Any]:
         return DEFAULT_VIEW | dict(proposal["value"])
 
-    def _text_changed(self, change: t.Bunch) -> None:
+    def _on_text(self, change: t.Bunch) -> None:
         with self.showing_errors():
             self._submit_text()
 
-    def _interventions_changed(self, change: t.Bunch) -> None:
+    def _on_interventions(self, change: t.Bunch) -> None:
         with self.showing_errors():
             if not self.interventions:
                 self._worker.submit("interventions", "", lambda stop: self._clear_after(), priority=URGENT)
             else:
                 self._worker.submit("interventions", "changing neurons", self._after_steps, priority=URGENT)
 
-    def _neuron_changed(self, change: t.Bunch) -> None:
+    def _on_neuron(self, change: t.Bunch) -> None:
         with self.showing_errors():
             if self.selected_neuron is not None:
                 self._worker.submit(
@@ -323,9 +323,9 @@ class NeuronExplorer(View):
             if number == 0:
                 self._publish_text(analysis)
                 if self.interventions:
-                    self._interventions_changed(t.Bunch())
+                    self._on_interventions(t.Bunch())
                 if self.selected_neuron is not None:
-                    self._neuron_changed(t.Bunch())
+                    self._on_neuron(t.Bunch())
             else:
                 self._publish_effects(analysis)
             seconds = round(time.perf_counter() - started, 2)
@@ -367,7 +367,7 @@ class NeuronExplorer(View):
                 }
                 self._spread = spread | {"tokens": self._sample.token_count}
         if self.selected_neuron is not None and self._analysis is not None:
-            self._neuron_changed(t.Bunch())
+            self._on_neuron(t.Bunch())
 
     def _card_steps(self, stop: ShouldStop) -> Steps:
         yield 0, 2

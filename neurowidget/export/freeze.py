@@ -64,7 +64,8 @@ def _neurons(state: Mapping[str, Any]) -> str:
     top = effects.get("top") or []
     if not top:
         return ""
-    head = f"<p>Strongest neurons: effect on {html.escape(str(effects['target']))} of removing one ({html.escape(str(effects['ablation']))})</p>"
+    target, ablation = html.escape(str(effects["target"])), html.escape(str(effects["ablation"]))
+    head = f"<p>Strongest neurons: effect on {target} of removing one ({ablation})</p>"
     return head + _table(("neuron", "effect"), [row["neuron"] for row in top[:20]], [row["value"] for row in top[:20]])
 
 

@@ -42,11 +42,9 @@ class View(anywidget.AnyWidget):
         # One lock orders what a worker publishes and what the browser sets: ipywidgets holds notifications per widget.
         self._publishing = threading.RLock()
         self._handlers: dict[str, Handler] = {"ping": lambda _: None}
-        super().__init__(
-            **{"_kind": self.stem, "_status": status("ready"), **state},
-            _esm=notebook_module(self.stem),
-            _css=static_text("neurowidget.css"),
-        )
+        # anywidget makes traits of these two attributes; read when a view is made, so that importing reads no file.
+        self._esm, self._css = notebook_module(self.stem), static_text("neurowidget.css")
+        super().__init__(**{"_kind": self.stem, "_status": status("ready"), **state})
         self.on_msg(self._on_message)
 
     def to_html(self, path: str | Path, *, title: str | None = None, precision: str = "uint8") -> Path:
