@@ -1,4 +1,5 @@
 // The made-up states of the gallery.
+
 import {
   HEBREW,
   HOSTILE,
@@ -9,6 +10,7 @@ import {
   tokenStripState,
   VIEW,
 } from "../tests/synthetic";
+import { explorerCases } from "./explorer-cases";
 
 export interface Case {
   kind: string;
@@ -132,6 +134,7 @@ export function cases(): Case[] {
         _status: { state: "error", error: "The kernel ran out of memory.", what: "Use method='gradient'." },
       }),
     ),
+    ...explorerCases(),
   ];
 }
 

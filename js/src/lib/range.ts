@@ -66,19 +66,23 @@ export class ColourRange {
 export function outside(
   rows: readonly ArrayLike<number>[],
   scale: Scale,
-): { clipped: { count: number; most: number } | null; hasNaN: boolean } {
+): { clipped: { count: number; most: number; below: boolean; above: boolean } | null; hasNaN: boolean } {
   let count = 0;
+  let below = false;
+  let above = false;
   let most = 0;
   let hasNaN = false;
   for (const row of rows) {
     for (let i = 0; i < row.length; i++) {
       const v = row[i];
       if (Number.isNaN(v)) hasNaN = true;
-      else if (scale.clipped(v)) {
+      else if (v > scale.max || v < scale.min) {
         count++;
+        if (v > scale.max) above = true;
+        else below = true;
         if (Math.abs(v) > Math.abs(most)) most = v;
       }
     }
   }
-  return { clipped: count ? { count, most } : null, hasNaN };
+  return { clipped: count ? { count, most, below, above } : null, hasNaN };
 }

@@ -1,6 +1,11 @@
 // The synced state of the widgets as it crosses the wire (see "Wire" in ARCHITECTURE.md).
 import type { WireArray } from "./arrays";
 
+/** Python's empty dict stands for "not there", as null does. */
+export function given<T extends object>(value: T | null | undefined): T | null {
+  return value && Object.keys(value).length ? value : null;
+}
+
 export interface Status {
   state: "empty" | "running" | "ready" | "stale" | "error";
   what?: string;

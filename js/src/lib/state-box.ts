@@ -1,5 +1,6 @@
 // The five states of a view: empty, running, ready, stale, error. The box keeps its size in all of them.
 import { h, replace } from "./dom";
+import { group } from "./format";
 import type { Status } from "./snapshot";
 
 export interface StateBox {
@@ -44,7 +45,7 @@ export function stateBox(el: HTMLElement, onCancel?: () => void): StateBox {
         bar.style.width = `${total ? Math.min(100, (100 * done) / total) : 0}%`;
         replace(
           message,
-          h("p", null, total ? `${what}: ${done} of ${total}` : `${what}…`),
+          h("p", null, total ? `${what}: ${group(done)} of ${group(total)}` : `${what}…`),
           total > 0 && h("div", { class: "nw-progress" }, bar),
           onCancel && h("button", { type: "button", onclick: onCancel }, "Cancel"),
         );

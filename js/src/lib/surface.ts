@@ -4,6 +4,7 @@ import { h, setText } from "./dom";
 import { type Cell, cellAt, cellBox, type Transform } from "./hit";
 import {
   attachZoom,
+  canPan,
   clamp,
   type Frame,
   reveal,
@@ -65,7 +66,8 @@ export function surface(el: HTMLElement, options: SurfaceOptions): Surface {
   ].map(([text, title, onclick]) =>
     h("button", { type: "button", class: "nw-small", title, "aria-label": title, onclick }, text),
   );
-  const buttons = h("div", { class: "nw-zoom" }, out, into, whole);
+  const hint = h("span", { class: "nw-small nw-muted" });
+  const buttons = h("div", { class: "nw-zoom" }, hint, out, into, whole);
   const live = h("div", { class: "nw-hidden", "aria-live": "polite" });
   const box = h("div", { class: "nw-surface-box" }, canvas, buttons, live);
   el.append(box);
@@ -103,6 +105,9 @@ export function surface(el: HTMLElement, options: SurfaceOptions): Surface {
     out.disabled = view.zoom <= low * 1.001;
     into.disabled = view.zoom >= high * 0.999;
     whole.disabled = out.disabled && view.scrollX + view.scrollY === 0;
+    const more = canPan(clamp(START, frame), 1e6, 1e6, frame) || canPan(view, 1e6, 1e6, frame);
+    buttons.toggleAttribute("data-more", more);
+    setText(hint, more ? "drag to see more" : "");
     paint();
   };
   const layout = () => {

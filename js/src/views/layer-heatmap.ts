@@ -12,6 +12,7 @@ import { type SurfaceOptions, surface } from "../lib/surface";
 import type { Theme } from "../lib/theme";
 import type { Frame } from "../lib/zoom";
 import { ring } from "./canvas-marks";
+import { visibleWhitespace } from "./token-text";
 import type { TooltipContent } from "./tooltip";
 
 export interface LayerHeatmapProps {
@@ -45,7 +46,7 @@ export interface LayerHeatmap {
   destroy(): void;
 }
 
-const HEIGHT = 440;
+const HEIGHT = 480;
 const ROW = 18;
 const TOP = 20;
 
@@ -85,7 +86,10 @@ export function layerHeatmap(el: HTMLElement, on: LayerHeatmapEvents = {}): Laye
   };
   const tokenText = (row: number): string => {
     const { tokens } = props as LayerHeatmapProps;
-    return tokens ? tokens.pieces[row] || tokens.raw[row] || "" : rows > 1 ? `${row}` : "";
+    if (!tokens) return rows > 1 ? `${row}` : "";
+    return (
+      tokens.pieces[row] || (tokens.shares[row] && !tokens.special[row] ? "〃" : (tokens.raw[row] ?? ""))
+    );
   };
 
   const prepare = () => {
@@ -281,14 +285,12 @@ function invert(order: Int32Array): Int32Array {
 
 const RTL = /^[^\p{L}]*[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}]/u;
 
-/** One line of text for a canvas: whitespace as signs, control characters as a dot. */
+/** One line of text for a canvas: what cannot be seen is drawn as a sign. */
 function printable(text: string): string {
   const shown = text.trim() ? text.trim() : text;
-  return shown
-    .replace(/\n/g, "↵")
-    .replace(/\t/g, "⇥")
-    .replace(/^ +$/g, (s) => "·".repeat(s.length))
-    .replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, "·");
+  return visibleWhitespace(shown)
+    .map((part) => (part.mark && (part.wide || !text.trim()) ? part.mark : part.text))
+    .join("");
 }
 
 function shorten(context: CanvasRenderingContext2D, text: string, width: number): string {

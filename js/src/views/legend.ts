@@ -11,7 +11,7 @@ export interface LegendProps {
   /** The ranges that can be chosen; one or none hides the switch. */
   ranges?: readonly RangeKind[];
   /** How many values lie beyond the ends, and the largest of them by size. */
-  clipped?: { count: number; most: number } | null;
+  clipped?: { count: number; most: number; below?: boolean; above?: boolean } | null;
   hasNaN?: boolean;
   /** For example "each cell is the strongest of 4 neurons". */
   notes?: readonly string[];
@@ -78,17 +78,20 @@ export function legend(el: HTMLElement, on: { onRange?: (range: RangeKind) => vo
       const gradient = gradientOf(scale);
       if (gradient !== painted) bar.style.backgroundImage = painted = gradient;
       const clipped = props.clipped?.count ? props.clipped : null;
-      setText(cutLow, clipped && scale.signed ? "◂" : "");
-      setText(cutHigh, clipped ? "▸" : "");
+      setText(cutLow, clipped && (clipped.below ?? scale.signed) ? "◂" : "");
+      setText(cutHigh, clipped && (clipped.above ?? true) ? "▸" : "");
       const ranges = props.ranges ?? [];
       select.hidden = ranges.length < 2;
       if (select.options.length !== ranges.length) {
-        replace(select, ...ranges.map((r) => h("option", { value: r, title: RANGES[r][1] }, RANGES[r][0])));
+        replace(
+          select,
+          ...ranges.map((r) => h("option", { value: r, title: RANGES[r][1] }, `range: ${RANGES[r][0]}`)),
+        );
       }
       select.value = props.range;
       select.title = RANGES[props.range][1];
       const words = [
-        ...(ranges.length < 2 ? [RANGES[props.range][0]] : []),
+        ...(ranges.length < 2 ? [`range: ${RANGES[props.range][0]}`] : []),
         ...(clipped ? [`${count(clipped.count, "value")} beyond the ends, up to ${num(clipped.most)}`] : []),
         ...(props.notes ?? []),
       ];

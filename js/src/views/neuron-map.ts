@@ -54,7 +54,7 @@ export interface NeuronMap {
 
 export const MOST_CELLS = 50_000;
 const GUTTER = 44;
-const HEIGHT = 440;
+const HEIGHT = 480;
 
 /** What is drawn for one layer row: a value per cell, and which neurons it stands for. */
 interface Band {
@@ -158,10 +158,13 @@ export function neuronMap(el: HTMLElement, on: NeuronMapEvents = {}): NeuronMap 
     for (let layer = 0; layer < b.layers; layer++) {
       outline(context, b, t, layer);
       context.fill();
-      context.stroke();
     }
     image.draw(context, t, box, globalThis.devicePixelRatio || 1);
-    if (t.kx >= 6) lattice(context, b, t, f, theme);
+    if (t.kx >= 6) lattice(context, b, t);
+    for (let layer = 0; layer < b.layers; layer++) {
+      outline(context, b, t, layer);
+      context.stroke();
+    }
     const mark = (place: Place | null, weight: number) => {
       if (place) ring(context, cellBox(t, cellOf(b, place)), theme, weight);
     };
@@ -271,21 +274,24 @@ const STEPS: Record<string, Step | undefined> = {
 };
 
 /** Thin lines between cells that are large enough to need them. */
-function lattice(context: CanvasRenderingContext2D, b: Bands, t: Transform, f: Frame, theme: Theme): void {
-  context.fillStyle = theme.panel;
-  context.globalAlpha = Math.min(1, (t.kx - 5) / 4);
-  const right = t.x + b.cols * t.kx;
-  for (let col = Math.max(1, Math.floor((f.left - t.x) / t.kx)); col < b.cols; col++) {
-    const x = Math.round(t.x + col * t.kx) - 1;
-    if (x > f.width) break;
-    context.fillRect(x, 0, 1, f.height);
+function lattice(context: CanvasRenderingContext2D, b: Bands, t: Transform): void {
+  context.save();
+  context.fillStyle = "rgb(128 128 136)";
+  context.globalAlpha = Math.min(0.25, (t.kx - 5) / 20);
+  for (let layer = 0; layer < b.layers; layer++) {
+    const { y } = cellBox(t, cellOf(b, { layer, at: 0 }));
+    context.save();
+    outline(context, b, t, layer);
+    context.clip();
+    for (let col = 1; col < b.cols; col++) {
+      context.fillRect(Math.round(t.x + col * t.kx) - 0.5, y, 1, b.bandRows * t.ky);
+    }
+    for (let row = 1; row < b.bandRows; row++) {
+      context.fillRect(t.x, Math.round(y + row * t.ky) - 0.5, b.cols * t.kx, 1);
+    }
+    context.restore();
   }
-  for (let row = Math.max(0, Math.floor(-t.y / t.ky)); row <= b.rows; row++) {
-    const y = Math.round(t.y + row * t.ky) - 1;
-    if (y > f.height) break;
-    context.fillRect(f.left, y, right - f.left, 1);
-  }
-  context.globalAlpha = 1;
+  context.restore();
 }
 
 /** The path around a band: cells that are 0 have the colour of the panel. */

@@ -147,6 +147,8 @@ export function tokenStrip(el: HTMLElement, on: TokenStripEvents = {}): TokenStr
 function drawToken(cell: TokenCell): HTMLElement {
   const element = h("span", {
     class: cell.special ? "nw-token nw-token-special" : "nw-token",
+    // An element with a direction of its own does not count for the direction of the whole.
+    dir: cell.special ? "ltr" : null,
     role: "option",
     tabindex: "-1",
   });
@@ -194,6 +196,7 @@ function paint(element: HTMLElement, cell: TokenCell, props: TokenStripProps, lo
   const parts = element.querySelector(".nw-parts");
   if (parts) {
     cell.tokens.forEach((token, i) => {
+      (parts as HTMLElement).hidden = !coloured;
       (parts.children[i] as HTMLElement).style.backgroundColor = coloured
         ? coloured.scale.css(valueAt(coloured, token))
         : "";
@@ -201,7 +204,7 @@ function paint(element: HTMLElement, cell: TokenCell, props: TokenStripProps, lo
   }
   const second = underline ? strongestOf(underline, cell) : 0;
   const share = underline?.scale.max ? Math.min(1, Math.abs(second) / underline.scale.max) : 0;
-  const line = share > 0.02 ? `${Math.max(1, Math.round(share * 5))}px` : "";
+  const line = share > 0.02 ? `${Math.max(1, Math.round(share * 4))}px` : "";
   if (style.getPropertyValue("--nw-line-height") !== line)
     style.setProperty("--nw-line-height", line || "0px");
   element.toggleAttribute("data-negative", second < 0);

@@ -4,7 +4,7 @@ import { h, replace } from "../lib/dom";
 import { deviation } from "../lib/field";
 import { parseNeuron } from "../lib/neuron";
 import { ColourRange, neuronValues } from "../lib/range";
-import type { NeuronHeatmapState, ViewState } from "../lib/snapshot";
+import { given, type NeuronHeatmapState, type ViewState } from "../lib/snapshot";
 import { defineWidget } from "../lib/widget";
 import { matrixPanel } from "../views/matrix-panel";
 import { tokenStrip } from "../views/token-strip";
@@ -47,11 +47,11 @@ export default defineWidget<NeuronHeatmapState>("neuron-heatmap", ({ root, bindi
   });
 
   const draw = () => {
-    const model = binding.get("_model");
-    const text = binding.get("_tokens");
-    const matrix = read(binding.get("_matrix"));
-    const preview = readPreview(binding.get("_preview"));
-    const info = binding.get("_matrix_info") ?? { name: "value", of: "", signed: true, unit: "" };
+    const model = given(binding.get("_model"));
+    const text = given(binding.get("_tokens"));
+    const matrix = read(given(binding.get("_matrix")));
+    const preview = readPreview(given(binding.get("_preview")));
+    const info = given(binding.get("_matrix_info")) ?? { name: "value", of: "", signed: true, unit: "" };
     const view = { ...VIEW, ...binding.get("view") };
     const selected = binding.get("selected_neuron");
     const layers = model?.layers ?? [];

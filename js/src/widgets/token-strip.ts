@@ -2,7 +2,7 @@
 import { maxAbs, Scale } from "../lib/colour";
 import { h, replace, setText } from "../lib/dom";
 import { num } from "../lib/format";
-import type { ScoresState, TokenStripState, TokensState } from "../lib/snapshot";
+import { given, type ScoresState, type TokenStripState, type TokensState } from "../lib/snapshot";
 import { defineWidget } from "../lib/widget";
 import { legend } from "../views/legend";
 import { type StripScores, tokenStrip } from "../views/token-strip";
@@ -22,21 +22,24 @@ export default defineWidget<TokenStripState>("token-strip", ({ root, binding, th
       binding.set("selected_token", tokens[0] ?? null);
       draw();
     },
-    onHover: (token) => key.mark(token === null ? null : (binding.get("_scores")?.values[token] ?? null)),
+    onHover: (token) =>
+      key.mark(token === null ? null : (given(binding.get("_scores"))?.values[token] ?? null)),
   });
   const key = legend(foot);
 
   const draw = () => {
-    const tokens = binding.get("_tokens");
-    const scores = binding.get("_scores");
+    const tokens = given(binding.get("_tokens"));
+    const scores = given(binding.get("_scores"));
     const token = binding.get("selected_token");
     if (token === null || !range.includes(token)) range = token === null ? [] : [token];
     const painted = scores && tokens && paintable(scores, tokens, theme.theme.dark);
-    const under = binding.get("_underline");
+    const under = given(binding.get("_underline"));
     const underline = under && tokens && paintable(under, tokens, theme.theme.dark);
     replace(
       detail,
-      ...(binding.get("_detail") ?? []).flatMap((d) => [h("dt", null, d.label), h("dd", null, d.value)]),
+      ...(binding.get("_detail") ?? []).map((d) =>
+        h("div", null, h("dt", null, d.label), h("dd", null, d.value)),
+      ),
     );
     replace(
       warnings,
