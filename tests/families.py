@@ -39,6 +39,8 @@ def randomised(module: nn.Module, seed: int) -> nn.Module:
         for part in module.modules():
             gemma = "Gemma" in type(part).__name__
             for name, value in part.named_parameters(recurse=False):
+                if not value.requires_grad:
+                    continue  # tables that are computed, such as sinusoidal positions
                 noise = torch.randn(value.shape, generator=generator)
                 if value.ndim >= 2:
                     value.copy_(0.15 * noise)

@@ -276,7 +276,10 @@ def _from_pretrained(name: str, tokenizer: Any, revision: str | None, trust: boo
     from transformers import AutoConfig, AutoTokenizer
 
     options = {"revision": revision, "trust_remote_code": trust}
-    config = AutoConfig.from_pretrained(name, **options)
+    try:
+        config = AutoConfig.from_pretrained(name, **options)
+    except OSError as error:
+        raise OSError(f"{name!r} is no local folder with a model, and could not be loaded by name: {error}") from error
     if tokenizer is None:
         try:
             tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True, **options)
@@ -311,8 +314,11 @@ def _auto_class(config: Any) -> Callable[..., nn.Module]:
 
 
 def _require_fast(tokenizer: Any, name: str) -> None:
+    advice = "Pass a fast tokenizer (one built on the `tokenizers` library): load_model(..., tokenizer)"
     if not getattr(tokenizer, "is_fast", False):
         raise ValueError(
             f"{name}: the tokenizer ({type(tokenizer).__name__}) is not a fast one, so tokens have no character offsets."
-            " Pass a fast tokenizer (PreTrainedTokenizerFast, built on the `tokenizers` library)"
+            f" {advice}"
         )
+    if set(tokenizer.get_vocab().values()) <= set(tokenizer.all_special_ids):
+        raise ValueError(f"{name}: its tokenizer knows no tokens but its special ones: are its files missing? {advice}")
