@@ -189,6 +189,9 @@ export function explorerHeader(el: HTMLElement, handlers: ExplorerHeaderHandlers
       copy.disabled = !next.code;
       if (!panel.hidden) code.value = next.code;
       prompts.hidden = !next.prompts.length;
+      const offered = `${live}${next.prompts.join("\n")}`;
+      if (prompts.dataset.offered === offered) return grow();
+      prompts.dataset.offered = offered;
       replace(
         prompts,
         next.prompts.length > 0 && h("span", { class: "nw-muted" }, "Try "),

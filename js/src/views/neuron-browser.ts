@@ -221,17 +221,7 @@ export function neuronBrowser(el: HTMLElement, on: NeuronBrowserEvents = {}) {
         onHover: (neuron) => on.onHover?.(neuron, null),
       });
       const { items, info, scale, effect } = ranked;
-      const { selected, pinned, hovered } = p;
-      list.update({
-        items,
-        info,
-        scale,
-        effect,
-        selected,
-        pinned,
-        hovered,
-        of: model.layers.length * model.width,
-      });
+      list.update({ items, info, scale, effect, selected: p.selected, pinned: p.pinned, hovered: p.hovered });
     }
     setText(words, ranked?.words ?? wordsFor(p));
     key.update({

@@ -29,7 +29,6 @@ export interface NeuronCardProps {
   /** Why the parts that are not there yet are not there. */
   waiting: string;
   target: string;
-  heldOutName: string;
   quantile: string;
   context: number;
 }

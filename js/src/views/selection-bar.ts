@@ -1,14 +1,13 @@
 // What is locked, as chips that can be removed; with nothing locked, what to click first.
 import { h } from "../lib/dom";
-import { num } from "../lib/format";
 import { keyed } from "../lib/keyed";
 
 export interface SelectionBarProps {
   token: { index: number; piece: string } | null;
   neuron: string | null;
   pinned: readonly string[];
-  /** The strongest neuron of this text, offered while nothing is locked. */
-  start: { neuron: string; token: number; piece: string; value: number } | null;
+  /** What to look at first, offered while nothing is locked. */
+  start: { words: string; neuron: string; token: number | null; after: string } | null;
   answer: string;
 }
 
@@ -41,7 +40,7 @@ export function selectionBar(el: HTMLElement, handlers: SelectionBarHandlers = {
   let start: SelectionBarProps["start"] = null;
   offered.addEventListener("click", () => {
     if (!start) return;
-    handlers.onToken?.(start.token);
+    if (start.token !== null) handlers.onToken?.(start.token);
     handlers.onNeuron?.(start.neuron);
   });
   return {
@@ -82,26 +81,20 @@ export function selectionBar(el: HTMLElement, handlers: SelectionBarHandlers = {
       words.replaceChildren(props.answer);
       if (idle && start) {
         offered.textContent = start.neuron;
-        words.append(
-          props.answer ? " " : "",
-          "Strongest neuron here: ",
-          offered,
-          ` (${num(start.value)} at “${start.piece.trim()}”).`,
-        );
+        words.append(props.answer ? " " : "", start.words, offered, start.after);
       }
       keyed(
         chips,
         list,
         (chip) => chip.key + (chip.kind === "pinned" ? "" : chip.label),
-        () => h("span", { class: "nw-chip", role: "listitem" }),
-        (element, chip) => {
-          element.dataset.kind = chip.kind;
-          element.replaceChildren(
+        (chip) =>
+          h(
+            "span",
+            { class: "nw-chip", role: "listitem", dataset: { kind: chip.kind } },
             chip.show
               ? h(
                   "button",
                   { type: "button", class: "nw-chip-label", title: "Show this neuron", onclick: chip.show },
-                  "⚲ ",
                   chip.label,
                 )
               : h("bdi", { class: "nw-chip-label" }, chip.label),
@@ -110,8 +103,8 @@ export function selectionBar(el: HTMLElement, handlers: SelectionBarHandlers = {
               { type: "button", class: "nw-remove", "aria-label": chip.spoken, onclick: chip.remove },
               "×",
             ),
-          );
-        },
+          ),
+        () => {},
       );
     },
     destroy() {

@@ -1,0 +1,147 @@
+/** The numbers behind the explorer's views, decoded once and looked up many times. */
+
+import { decode, hasData, type NdArray, type WireArray } from "./arrays";
+import { deviation, field } from "./field";
+import { formatNeuron, parseNeuron } from "./neuron";
+import { strongest } from "./order";
+import type { Effects, Spread } from "./payload";
+import type { ModelInfo, Sort, TokensState } from "./snapshot";
+
+export type ArrayTraits = "_model" | "_tokens" | "_activations" | "_preview" | "_effects" | "_spread";
+export type SortKeys = Partial<Record<Sort, readonly Float32Array[]>>;
+
+/** Keep the last result while the arguments are the same. */
+export function memo<A extends unknown[], R>(fn: (...args: A) => R): (...args: A) => R {
+  let last: { args: A; result: R } | null = null;
+  return (...args) => {
+    if (!last?.args.every((arg, i) => arg === args[i])) last = { args, result: fn(...args) };
+    return last.result;
+  };
+}
+
+export class ExplorerData {
+  model: ModelInfo | null = null;
+  tokens: TokensState | null = null;
+  /** (layer, token, neuron); null when the bytes are gone, then there is the preview. */
+  activations: NdArray | null = null;
+  preview: NdArray | null = null;
+  /** (layer, neuron). */
+  effects: NdArray | null = null;
+  spread: NdArray | null = null;
+  effectsOf: Effects | null = null;
+  #decoded = new WeakMap<object, NdArray>();
+  #columns = new Map<string, Float32Array | null>();
+
+  /** Take what a model holds; arrays that are the same trait value stay the same object. */
+  update(get: (name: ArrayTraits) => unknown): void {
+    const model = get("_model") as ModelInfo | null;
+    const tokens = get("_tokens") as TokensState | null;
+    const activations = this.#array(get("_activations"));
+    if (activations !== this.activations || model !== this.model) this.#columns.clear();
+    this.model = model?.layers ? model : null;
+    this.tokens = tokens?.pieces?.length ? tokens : null;
+    this.activations = activations?.shape.length === 3 ? activations : null;
+    this.preview = this.#array(get("_preview"));
+    this.effectsOf = get("_effects") as Effects | null;
+    this.effects = this.#array(this.effectsOf?.values);
+    this.spread = this.#array((get("_spread") as Spread | null)?.values);
+  }
+
+  #array(spec: unknown): NdArray | null {
+    if (!spec || !hasData(spec as WireArray)) return null;
+    let array = this.#decoded.get(spec as object);
+    if (!array) {
+      array = decode(spec as WireArray);
+      this.#decoded.set(spec as object, array);
+    }
+    return array.size ? array : null;
+  }
+
+  /** Layer row and index of a neuron in these arrays; null when this model view does not have it. */
+  place(neuron: string): [row: number, index: number] | null {
+    const address = parseNeuron(neuron);
+    if (!address || !this.model) return null;
+    const { layers, site, stack, width } = this.model;
+    const row = layers.indexOf(address.layer);
+    const here = address.site === site && address.stack === (stack ?? null) && address.index < width;
+    return row >= 0 && here ? [row, address.index] : null;
+  }
+
+  /** One neuron over the tokens, or null when the activations are not here. */
+  column(neuron: string): Float32Array | null {
+    let found = this.#columns.get(neuron);
+    if (found === undefined) {
+      const place = this.place(neuron);
+      found = place && this.activations ? this.activations.column(...place) : null;
+      if (this.#columns.size > 500) this.#columns.clear();
+      this.#columns.set(neuron, found);
+    }
+    return found;
+  }
+
+  effectOf(neuron: string): number | null {
+    const place = this.place(neuron);
+    const value = place && this.effects ? this.effects.at(...place) : Number.NaN;
+    return Number.isNaN(value) ? null : value;
+  }
+
+  /** Rows (layer, neuron) to order by; `token` is the locked one, so that hovering moves nothing. */
+  keys(token: number | null): SortKeys {
+    const { effects, spread, activations } = this;
+    const keys: SortKeys = {};
+    if (activations) keys.activation = this.#activationRows(activations, token);
+    if (spread) keys.variance = this.#spreadRows(spread);
+    else if (activations && activations.shape[1] > 1) keys.variance = this.#deviation(activations);
+    if (effects) keys.effect = this.#effectRows(effects);
+    return keys;
+  }
+  #activationRows = memo(field);
+  #spreadRows = memo((array: NdArray) => field(array, null));
+  #effectRows = memo((array: NdArray) => field(array, null));
+  #deviation = memo(deviation);
+
+  /** The 100 strongest of rows (layer, neuron), with the effects where they are known. */
+  ranked = memo((rows: readonly Float32Array[], _effects: NdArray | null) => {
+    const { layers, site, stack } = this.model ?? { layers: [], site: "", stack: null };
+    return strongest(rows, 100).map(({ layer, index, value }) => {
+      const neuron = formatNeuron({ layer: layers[layer], index, site, stack });
+      return { neuron, value, effect: this.effectOf(neuron) };
+    });
+  });
+
+  /** The neuron with the largest effect, or the strongest one at an ordinary token: what to look at first. */
+  start(): { neuron: string; token: number | null; effect: number | null; value: number | null } | null {
+    const top = this.effectsOf?.top?.[0];
+    if (top && this.place(top.neuron)) {
+      return { neuron: top.neuron, effect: top.value, value: null, token: this.#strongestToken(top.neuron) };
+    }
+    const found = this.#strongest(this.activations, this.tokens, this.model);
+    return found && { ...found, effect: null };
+  }
+
+  #strongestToken(neuron: string): number | null {
+    const values = this.column(neuron);
+    let best: number | null = null;
+    for (let t = 0; values && t < values.length; t++) {
+      if (this.tokens?.special[t]) continue;
+      if (best === null || Math.abs(values[t]) > Math.abs(values[best])) best = t;
+    }
+    return best;
+  }
+
+  #strongest = memo((array: NdArray | null, tokens: TokensState | null, model: ModelInfo | null) => {
+    if (!array || !tokens || !model) return null;
+    let best: { neuron: string; token: number; value: number } | null = null;
+    for (let token = 0; token < array.shape[1]; token++) {
+      const [top] = tokens.special[token] ? [] : strongest(field(array, token), 1);
+      if (!top || (best && Math.abs(best.value) >= Math.abs(top.value))) continue;
+      const { layers, site, stack } = model;
+      best = {
+        neuron: formatNeuron({ layer: layers[top.layer], index: top.index, site, stack }),
+        token,
+        value: top.value,
+      };
+    }
+    return best;
+  });
+}

@@ -1,0 +1,310 @@
+// Text, tokens, neurons, one neuron's card, interventions and the prediction: linked views over one selection.
+import { CardShelf } from "../explorer/card-shelf";
+import { type Moment, Scales, Scene } from "../explorer/scene";
+import { h, replace, setText } from "../lib/dom";
+import { Edits } from "../lib/edits";
+import { ExplorerData } from "../lib/explorer-data";
+import type { Intervention, InterventionKind } from "../lib/interventions";
+import { parseNeuron } from "../lib/neuron";
+import { type Card, DEFAULT_VIEW, type ExplorerState, type ExplorerView } from "../lib/payload";
+import { keepKeys } from "../lib/shortcuts";
+import type { Status } from "../lib/snapshot";
+import { stateBox } from "../lib/state-box";
+import { ablationOf } from "../lib/swept";
+import { defineWidget } from "../lib/widget";
+import { explorerHeader } from "../views/explorer-header";
+import { interventionBar, startValue } from "../views/intervention-bar";
+import { neuronBrowser } from "../views/neuron-browser";
+import { neuronCard } from "../views/neuron-card";
+import { predictionBars } from "../views/prediction-bars";
+import { selectionBar } from "../views/selection-bar";
+import { statusBar } from "../views/status-bar";
+import { tokenPanel } from "../views/token-panel";
+
+const TRAITS = [
+  "text",
+  "selected_token",
+  "selected_neuron",
+  "pinned_neurons",
+  "interventions",
+  "target",
+  "view",
+  "_model",
+  "_tokens",
+  "_activations",
+  "_preview",
+  "_attribution",
+  "_effects",
+  "_spread",
+  "_before",
+  "_after",
+  "_card",
+  "_cards",
+  "_text_answered",
+  "_code",
+  "_held_out_name",
+  "_legend",
+  "_prompts",
+  "_live",
+  "_notes",
+  "_status",
+  "last_error",
+] as const;
+
+export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
+  const { root, binding, requests, theme, model } = context;
+  const data = new ExplorerData();
+  const scales = new Scales();
+  const edits = new Edits(model);
+  const cards = new CardShelf((neuron) => requests.send<Card>("card", { neuron }));
+  const now: Omit<Moment, "theme" | "canUndo" | "canRedo"> = {
+    hoveredNeuron: null,
+    hoveredToken: null,
+    busy: false,
+    asking: false,
+    problem: "",
+    dismissed: "",
+    quantile: "top",
+    context: 5,
+  };
+  let lastLock: "token" | "neuron" = "neuron";
+  let lastStatus: unknown = null;
+
+  // -- what a person does -------------------------------------------------------------------------------------------
+
+  const report = (error: unknown) => {
+    now.problem = error instanceof Error ? error.message : String(error);
+    now.dismissed = "";
+    now.asking = false;
+    draw();
+  };
+  /** The kernel should hear of this: when it does not answer in time, the status line says that it is busy. */
+  const expectAnswer = () => {
+    if (binding.get("_live") !== false) void requests.ping();
+  };
+  const setView = (change: Partial<ExplorerView>) => {
+    binding.set("view", { ...DEFAULT_VIEW, ...binding.get("view"), ...change });
+    draw();
+  };
+  const run = (text: string) => {
+    now.asking = true;
+    now.problem = "";
+    now.dismissed = "";
+    if (text === binding.get("text")) void requests.send("rerun").catch(report);
+    else binding.set("text", text);
+    expectAnswer();
+    draw();
+  };
+  const lockToken = (token: number | null) => {
+    if (token !== null) lastLock = "token";
+    binding.set("selected_token", token);
+    draw();
+  };
+  const lockNeuron = (neuron: string | null) => {
+    if (neuron) lastLock = "neuron";
+    binding.set("selected_neuron", neuron);
+    const layer = parseNeuron(neuron)?.layer;
+    const view = binding.get("view");
+    if (layer !== undefined && view?.tab !== "layer" && view?.layer !== layer) setView({ layer });
+    if (neuron && !cards.of(neuron)) expectAnswer();
+    draw();
+  };
+  const pin = (neuron: string) => {
+    const pinned = binding.get("pinned_neurons") ?? [];
+    const rest = pinned.filter((name) => name !== neuron);
+    binding.set("pinned_neurons", rest.length < pinned.length ? rest : [...pinned, neuron]);
+    draw();
+  };
+  const hover = (neuron: string | null, token: number | null) => {
+    if (neuron === now.hoveredNeuron && token === now.hoveredToken) return;
+    now.hoveredNeuron = neuron;
+    now.hoveredToken = token;
+    drawLooking(scene());
+  };
+  const edit = (change: () => void) => {
+    change();
+    now.problem = "";
+    expectAnswer();
+    draw();
+  };
+  const put = (item: Intervention) => edit(() => edits.put(item));
+  const act = (neuron: string, kind: InterventionKind) => {
+    if (edits.of(neuron)?.kind === kind) return edit(() => edits.remove(neuron));
+    if (kind === "ablate") {
+      const made =
+        ablationOf(cards.of(neuron)) ?? (data.effectsOf?.ablation.startsWith("zero") ? "zero" : "mean");
+      return put({ kind, neuron, how: made });
+    }
+    put({ kind, neuron, value: startValue(kind, scene().rangeOf(neuron)) });
+  };
+
+  // -- the parts ----------------------------------------------------------------------------------------------------
+
+  const header = explorerHeader(root, {
+    onRun: run,
+    onTarget: (key) => {
+      now.asking = true;
+      binding.set("target", key);
+      expectAnswer();
+    },
+    onExport: () => requests.send<{ html: string; name: string }>("export"),
+    onError: report,
+  });
+  const status = statusBar(root, {
+    onCancel: () => void requests.send("cancel").catch(report),
+    onDismiss: () => {
+      now.dismissed = scene().problem;
+      now.problem = "";
+      draw();
+    },
+    onRerun: () => run(binding.get("text")),
+  });
+  const tokens = tokenPanel(root, {
+    onToken: lockToken,
+    onHover: (token) => hover(null, token),
+    onMode: (mode) => setView({ tokens: mode as ExplorerView["tokens"] }),
+  });
+  const selection = selectionBar(root, { onToken: lockToken, onNeuron: lockNeuron, onUnpin: pin });
+  const left = h("div", { class: "nw-left" });
+  const first = h("div", null);
+  const second = h("div", { hidden: true });
+  const noCard = h("div", { class: "nw-card-empty" });
+  const right = h("div", { class: "nw-right" }, noCard, h("div", { class: "nw-cards" }, first, second));
+  const panels = h("div", { class: "nw-panels" }, left, right);
+  const outcome = h("section", { "aria-label": "Prediction" }, h("h3", null, "Prediction"));
+  const change = h("div", { class: "nw-outcome" });
+  const notes = h("ul", { class: "nw-notes" });
+  const source = h("span", { class: "nw-small nw-muted" });
+  root.append(panels, change, h("div", { class: "nw-foot" }, notes, source));
+  const leftBox = stateBox(left);
+  leftBox.body.classList.add("nw-left-body");
+  const browser = neuronBrowser(leftBox.body, {
+    onNeuron: (neuron, add) => (add && neuron ? pin(neuron) : lockNeuron(neuron)),
+    onToken: lockToken,
+    onHover: hover,
+    onView: setView,
+  });
+  const cardEvents = {
+    onPin: pin,
+    onCompare: (neuron: string) => setView({ compare: scene().view.compare ? null : neuron }),
+    onAct: act,
+    onValue: (neuron: string, value: number) => put({ kind: "set", neuron, value }),
+    onHoverToken: (token: number | null) => hover(null, token),
+    onToken: lockToken,
+    onQuantile: (quantile: string) => {
+      now.quantile = quantile;
+      draw();
+    },
+    onContext: (size: number) => {
+      now.context = size;
+      draw();
+    },
+  };
+  const card = neuronCard(first, cardEvents);
+  const otherCard = neuronCard(second, cardEvents);
+  const bar = interventionBar(change, {
+    onEdit: put,
+    onRemove: (neuron) => edit(() => edits.remove(neuron)),
+    onClear: () => edit(() => edits.clear()),
+    onUndo: () => edit(() => edits.undo()),
+    onRedo: () => edit(() => edits.redo()),
+    onSelect: lockNeuron,
+    onDragStart: () => edits.begin(),
+    onDragEnd: () => edits.end(),
+  });
+  change.append(outcome);
+  const prediction = predictionBars(outcome);
+
+  // -- drawing ------------------------------------------------------------------------------------------------------
+
+  const scene = () => {
+    const { canUndo, canRedo } = edits.history;
+    return new Scene(binding.get, data, cards, scales, { ...now, canUndo, canRedo, theme: theme.theme });
+  };
+
+  /** Only what follows the pointer. */
+  function drawLooking(s: Scene) {
+    tokens.update(s.tokenPanel());
+    const neurons = s.browser();
+    const ready: Status = { state: "ready" };
+    const waiting: Status = s.status.state === "running" ? s.status : { state: "empty" };
+    leftBox.update(neurons ? ready : waiting, s.emptyWords);
+    if (neurons) browser.update(neurons);
+    const compared = s.neuron && s.view.compare !== s.neuron ? s.view.compare : null;
+    const shown = s.neuron ?? s.view.compare;
+    first.hidden = !shown;
+    second.hidden = !compared;
+    panels.toggleAttribute("data-comparing", compared !== null);
+    if (shown) card.update(s.card(shown, compared));
+    if (compared) {
+      otherCard.update(s.card(compared, s.neuron));
+      if (s.live) cards.want(compared, draw, report);
+    }
+    noCard.hidden = Boolean(s.neuron);
+    const choose = s.view.compare
+      ? `Now choose a neuron to compare with ${s.view.compare}.`
+      : "Click a neuron to see what it does here, where else it fires, and what the model does without it.";
+    setText(noCard, data.tokens ? choose : "");
+  }
+
+  function draw() {
+    const s = scene();
+    header.update(s.header());
+    status.update(s.statusBar());
+    selection.update(s.selection());
+    drawLooking(s);
+    bar.update(s.interventions());
+    prediction.update(s.prediction());
+    for (const part of [panels, change]) part.toggleAttribute("data-stale", s.stale);
+    change.hidden = !data.tokens;
+    right.hidden = !data.tokens;
+    const about = (binding.get("_notes") ?? []).join("\n");
+    if (notes.dataset.about !== about) {
+      notes.dataset.about = about;
+      replace(notes, ...(binding.get("_notes") ?? []).map((note) => h("li", null, note)));
+    }
+    setText(source, data.model?.hash ? `${data.model.name} ${data.model.hash.slice(0, 8)}` : "");
+  }
+
+  function heard() {
+    data.update((name) => binding.get(name));
+    cards.take(binding.get);
+    edits.seen();
+    const state = binding.get("_status");
+    if (state !== lastStatus || binding.get("text") === binding.get("_text_answered")) now.asking = false;
+    if (state !== lastStatus) now.dismissed = "";
+    lastStatus = state;
+    draw();
+  }
+
+  function letGo(event: KeyboardEvent) {
+    const typing = event.target instanceof Element && event.target.matches("input, textarea, select");
+    if (event.key !== "Escape" || event.defaultPrevented || typing) return;
+    const neuron = binding.get("selected_neuron");
+    const token = binding.get("selected_token");
+    if (!neuron && token === null) {
+      if (scene().view.compare) setView({ compare: null });
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+    if (neuron && (lastLock === "neuron" || token === null)) lockNeuron(null);
+    else lockToken(null);
+  }
+
+  requests.options.onBusy = (busy) => {
+    now.busy = busy;
+    draw();
+  };
+  binding.on(TRAITS, heard);
+  root.addEventListener("keydown", letGo);
+  context.onDispose(keepKeys(root));
+  context.onDispose(theme.onChange(draw));
+  context.onDispose(() => {
+    edits.dispose();
+    for (const view of [header, status, tokens, selection, browser, card, otherCard, bar, prediction])
+      view.destroy();
+    leftBox.destroy();
+  });
+  heard();
+});
