@@ -39,6 +39,10 @@ class Effects(Result):
         object.__setattr__(self, "values", read_only(self.values, np.float32))
         object.__setattr__(self, "clean", read_only(self.clean, np.float32))
         object.__setattr__(self, "exact", read_only(self.exact, np.bool_))
+        if self.values.ndim != 2 or len(self.layers) != self.values.shape[0] or self.exact.shape != self.values.shape:
+            raise ValueError(
+                f"values {self.values.shape} and exact {self.exact.shape} need (layer, neuron) for layers {self.layers}"
+            )
         shapes = {"interval": (2, *self.values.shape), "estimates": self.values.shape}
         for name, shape in (shapes | {"per_text": (len(self.texts), *self.values.shape)}).items():
             array = getattr(self, name)
@@ -46,10 +50,6 @@ class Effects(Result):
                 object.__setattr__(self, name, read_only(array, np.float32))
                 if array.shape != shape:
                     raise ValueError(f"{name} {array.shape} does not fit: expected {shape}")
-        if self.values.ndim != 2 or len(self.layers) != self.values.shape[0] or self.exact.shape != self.values.shape:
-            raise ValueError(
-                f"values {self.values.shape} and exact {self.exact.shape} need (layer, neuron) for layers {self.layers}"
-            )
 
     def for_neuron(self, neuron: Neuron | str) -> float:
         """The effect of one neuron; raises IndexError when it is not among these layers."""

@@ -10,6 +10,7 @@ import pytest
 from neurowidget.results.activations import Activations
 from neurowidget.results.attribution import Attribution
 from neurowidget.results.base import Provenance, Result
+from neurowidget.results.curves import DoseResponse
 from neurowidget.results.effects import Effects
 from neurowidget.results.prediction import Prediction
 from neurowidget.results.tokens import Tokens
@@ -68,8 +69,17 @@ def effects() -> Effects:
     values = np.array([[1, np.nan, -3], [0, 2, 5]])
     return Effects(
         values=values, layers=(0, 5), site="mlp", target="POS", ablation="zero", texts=("a", "b"), clean=np.array([1, 2]),
-        exact=values > 0, interval=np.stack([values - 1, values + 1]), agreement={"spearman": 0.5, "worst": float("nan")},
+        exact=values > 0, interval=np.stack([values - 1, values + 1]), estimates=values / 2,
+        per_text=np.stack([values, values]), agreement={"spearman": 0.5, "worst": float("nan")},
         provenance=provenance("ablation_effects"),
+    )  # fmt: skip
+
+
+def dose_response() -> DoseResponse:
+    return DoseResponse(
+        neuron="L5.mlp[131]", text="né", target="log-odds of POS", values=np.array([0.0, 1.5, 3.0]),
+        target_values=np.array([1, np.nan, 3]), probabilities=np.array([[0.25, 0.75]] * 3), labels=("NEG", "POS"),
+        natural=0.5, clean=1.25, provenance=provenance("dose_response"),
     )  # fmt: skip
 
 
@@ -82,7 +92,8 @@ def prediction() -> Prediction:
 
 
 MADE: dict[str, Callable[[], Result]] = {
-    "Activations": activations, "Attribution": attribution, "Effects": effects, "Prediction": prediction
+    "Activations": activations, "Attribution": attribution, "DoseResponse": dose_response, "Effects": effects,
+    "Prediction": prediction,
 }  # fmt: skip
 
 

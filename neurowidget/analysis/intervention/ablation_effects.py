@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from neurowidget.analysis.intervention.exact_effects import Job, exact_effects
+from neurowidget.analysis.intervention.exact_effects import Job, exact_effects, tokens_per_forward
 from neurowidget.analysis.intervention.first_order import agreement, to_verify
 from neurowidget.analysis.intervention.gradient_effects import gradient_effects
 from neurowidget.analysis.intervention.replacements import Replacement, replacement
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from neurowidget.models.targets import Target
 
 METHODS = ("exact", "gradient")
-TEXT_ROWS = 64  # texts that share a batch, fewer when many neurons are run
-TEXT_TOKENS = 4096
-FEWEST_ROWS = 8
+MOST_TEXTS = 64  # that share a batch; fewer when there are many neurons, which fill it as well
+FEWEST_TEXTS = 8
 
 
 def ablation_effects(
@@ -203,13 +202,12 @@ def _chunks(
     positions: int | Sequence[int] | None,
     runs: int,
 ) -> Iterator[_Chunk]:
-    """The texts, shortest first, in batches of up to 4,096 tokens and 64 texts, fewer when each is run many times."""
-    most = max(FEWEST_ROWS, TEXT_ROWS // runs)
+    """The texts, shortest first, in batches that are as wide as their last text."""
+    most, tokens = max(FEWEST_TEXTS, MOST_TEXTS // runs), tokens_per_forward(model) // 2
     lengths = model.encode(texts).lengths
     rest = sorted(range(len(texts)), key=lambda row: lengths[row])
     while rest:
-        # The batch is as wide as its last text, which is its longest.
-        sizes = [n for n in range(1, min(most, len(rest)) + 1) if n == 1 or n * lengths[rest[n - 1]] <= TEXT_TOKENS]
+        sizes = [n for n in range(1, min(most, len(rest)) + 1) if n == 1 or n * lengths[rest[n - 1]] <= tokens]
         rows, rest = rest[: sizes[-1]], rest[sizes[-1] :]
         batch = model.encode([texts[row] for row in rows])
         resolved = targets.resolve(model, batch, target, position)
