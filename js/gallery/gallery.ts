@@ -15,11 +15,7 @@ const wanted = query.get("case");
 
 const fixtures = JSON.parse(document.getElementById("fixtures")?.textContent ?? "{}");
 const shown: Case[] = [
-  ...Object.entries(fixtures).map(([kind, state]) => ({
-    kind,
-    name: `fixture ${kind}`,
-    state: state as object,
-  })),
+  ...Object.entries(fixtures).map(([name, fixture]) => ({ ...(fixture as Case), name: `fixture ${name}` })),
   ...cases(),
 ].filter((c) => NWViews[c.kind] && (!only || c.kind === only) && (!wanted || c.name.includes(wanted)));
 

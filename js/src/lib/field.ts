@@ -1,18 +1,24 @@
 // One number per neuron from an array that may have a token axis.
 import type { NdArray } from "./arrays";
 
-const strongestOverTokens = new WeakMap<NdArray, Float32Array[]>();
+const KEPT = 8;
+const cache = new WeakMap<NdArray, Map<number | null, Float32Array[]>>();
 
 /** Rows of (layer, neuron): the values at `token`, or without one the signed value of largest size over the tokens. */
 export function field(matrix: NdArray, token: number | null): Float32Array[] {
   const [layers, tokens] = matrix.shape;
-  const all = Array.from({ length: layers }, (_, layer) => layer);
-  if (matrix.shape.length < 3) return all.map((layer) => matrix.row(layer));
-  if (token !== null && token >= 0 && token < tokens) return all.map((layer) => matrix.row(layer, token));
-  let rows = strongestOverTokens.get(matrix);
+  const at = matrix.shape.length === 3 && token !== null && token >= 0 && token < tokens ? token : null;
+  // The same question gives the same arrays, so that a view that hovers to and fro is not drawn anew.
+  const kept = cache.get(matrix) ?? new Map<number | null, Float32Array[]>();
+  cache.set(matrix, kept);
+  let rows = kept.get(at);
   if (!rows) {
-    rows = all.map((layer) => overTokens(matrix, layer));
-    strongestOverTokens.set(matrix, rows);
+    rows = Array.from({ length: layers }, (_, layer) => {
+      if (matrix.shape.length < 3) return matrix.row(layer);
+      return at === null ? overTokens(matrix, layer) : matrix.row(layer, at);
+    });
+    if (kept.size >= KEPT) kept.delete([...kept.keys()].find((key) => key !== null) ?? null);
+    kept.set(at, rows);
   }
   return rows;
 }
