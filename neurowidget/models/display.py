@@ -59,6 +59,12 @@ def _decoder_row(batch: Batch, row: int) -> Encoded:
     return shifted(ids, special, text, offsets)
 
 
+def decoder_row(start_id: int, target: Encoded) -> Encoded:
+    """What a decoder is given for a target: the start token, and the target without its last token."""
+    ids, special = [start_id, *target.ids[:-1]], [True, *target.special[:-1]]
+    return shifted(ids, special, target.text, target.offsets)
+
+
 def shifted(ids: list[int], special: list[bool], text: str, offsets: Offsets | None) -> Encoded:
     """What a decoder is given for a text: its tokens without the last one, after a start token.
 

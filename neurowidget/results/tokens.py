@@ -9,7 +9,7 @@ import numpy as np
 from neurowidget.results.base import read_only
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Tokens:
     """Tokens (or words) of one or more texts, flat; row i of every field is about token i.
 
@@ -41,6 +41,10 @@ class Tokens:
 
     def __len__(self) -> int:
         return len(self.pieces)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(map(repr, self.pieces[:8])) + (", ..." if len(self) > 8 else "")
+        return f"Tokens({len(self)} {self.level}s of {len(self.texts)} texts: {shown})"
 
     def __iter__(self):  # type: ignore[no-untyped-def]
         return iter(self.pieces)

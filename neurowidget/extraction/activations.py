@@ -1,0 +1,263 @@
+"""Activations of any sites and layers over texts: `extract`."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from neurowidget.extraction.corpus import Corpus
+from neurowidget.extraction.forwards import run
+from neurowidget.extraction.planning import Piece, pieces_of
+from neurowidget.extraction.tokens import WORD_VALUES, Rows, WordValue, token_rows, word_rows
+from neurowidget.models.batching import Encoded, Text, encode_one
+from neurowidget.models.display import decoder_row, special_strings, tokens_of_encoded
+from neurowidget.models.interventions import active_interventions
+from neurowidget.models.progress import StopFlag
+from neurowidget.neuron import LayerSite
+from neurowidget.results.activations import Activations
+
+if TYPE_CHECKING:
+    from neurowidget.models.loading import NeuronModel
+
+LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
+
+
+def extract(
+    model: NeuronModel,
+    texts: Corpus | Sequence[Text] | str,
+    sites: str | Sequence[str] = ("mlp",),
+    layers: int | Sequence[int] | None = None,
+    words: WordValue | None = None,
+    special_tokens: Literal["keep", "drop"] | None = None,
+    *,
+    targets: Sequence[Text] | str | None = None,
+    window: Literal["overlap"] | None = None,
+    batch_tokens: int = 4096,
+    dtype: Literal["float32", "float16"] = "float32",
+    progress: bool = True,
+    should_stop: StopFlag | None = None,
+) -> Activations:
+    """Activations of `sites` in `layers` (all if None) over texts, (layer, token, neuron) each, in the order of the texts.
+
+    A site is "mlp", "residual", "attention" or "embed" (layer 0 only), in a seq2seq model also "encoder.mlp" or
+    "decoder.residual"; decoder sites have a token axis of their own and need `targets`, one per text. Texts are strings,
+    lists of ids that are used as they are, or a Corpus, whose labels the result then carries.
+
+    `words` gives one row per word instead of one per token: the value of its first or last token, or the mean of its
+    tokens. A word whose characters the tokenizer dropped has a row of NaN, with a warning. `special_tokens` are kept as
+    rows of their own or dropped; None keeps them among tokens and drops them among words.
+
+    A text with more tokens than the model takes is refused, unless `window="overlap"`: windows that overlap by half, each
+    token from the one in which it has the most context, positions anew in each. `batch_tokens` bounds the padded tokens
+    of one forward; the numbers are the same for any value within 1e-5 of the largest in a layer. float16 halves the
+    memory; a value past 65,504 is then an error.
+
+    Interventions that this thread has open apply: inside `with model.intervene(...)` these are the activations after
+    them, and the provenance says so. An interrupt, or `should_stop()`, leaves no hook behind.
+    """
+    given, labels, about = _texts(texts)
+    wanted = _wanted(model, sites, layers)
+    decoding = any(site.stack == "decoder" for addresses in wanted.values() for site in addresses)
+    if special_tokens is None:
+        special_tokens = "drop" if words else "keep"
+    for name, value, allowed in (
+        ("words", words, (None, *WORD_VALUES)),
+        ("special_tokens", special_tokens, ("keep", "drop")),
+        ("window", window, (None, "overlap")),
+        ("dtype", dtype, ("float32", "float16")),
+    ):
+        if value not in allowed:
+            raise ValueError(f"{name}={value!r}: expected one of {', '.join(map(repr, allowed))}")
+
+    encoded = [encode_one(model, text, index, "text", any_length=True) for index, text in enumerate(given)]
+    pieces = _pieces(model, encoded, window, decoding)
+    fed = _decoder_rows(model, encoded, targets, decoding)
+    rows: dict[str | None, Rows] = {None: _rows(model, encoded, words, special_tokens)}
+    if decoding:
+        rows["decoder"] = _rows(model, fed, words, special_tokens)
+    _warn_of_dropped_words(rows.values())
+
+    kept = _Kept(model, wanted, rows, pieces, words or "first", np.dtype(dtype))
+    done = run(
+        model,
+        pieces,
+        [site for addresses in wanted.values() for site in addresses],
+        kept.take,
+        batch_tokens,
+        None if targets is None else [targets] if isinstance(targets, str) else list(targets),
+        [len(row.ids) for row in fed],
+        should_stop,
+    )
+    total = sum(len(piece) for piece in pieces)
+    with tqdm(total=total, desc=f"extract {', '.join(wanted)}", unit=" tokens", disable=not progress) as bar:
+        for group in done:
+            bar.update(sum(len(pieces[index]) for index in group))
+
+    return Activations(
+        values=kept.frozen(),
+        layers={site: tuple(address.layer for address in addresses) for site, addresses in wanted.items()},
+        tokens=rows[None].tokens,
+        decoder_tokens=rows["decoder"].tokens if decoding else None,
+        labels=labels,
+        provenance=model.provenance(
+            "extract",
+            site=", ".join(wanted),
+            words=words,
+            special_tokens=special_tokens,
+            window=window,
+            batch_tokens=batch_tokens,
+            interventions=active_interventions(model),
+            **about,
+        ),
+    )
+
+
+def _texts(texts: Corpus | Sequence[Text] | str) -> tuple[list[Text], tuple[Any, ...] | None, dict[str, Any]]:
+    """The texts, their labels, and what the provenance says about a corpus."""
+    if isinstance(texts, Corpus):
+        labels = None if texts.labels is None else tuple(texts.labels)
+        return list(texts), labels, {"corpus": texts.name, "corpus_hash": texts.hash}
+    given: list[Text] = [texts] if isinstance(texts, str) else list(texts)
+    if not given:
+        raise ValueError("there are no texts: expected a list of strings, a list of lists of ids, or a Corpus")
+    return given, None, {}
+
+
+def _wanted(
+    model: NeuronModel, sites: str | Sequence[str], layers: int | Sequence[int] | None
+) -> dict[str, list[LayerSite]]:
+    """The addresses of each site as it was named; raises ValueError for sites and layers that are not there."""
+    names = [sites] if isinstance(sites, str) else list(sites)
+    if not names or len(set(names)) != len(names):
+        raise ValueError(f"sites={names}: expected one or more different sites, such as ['mlp', 'residual']")
+    wanted: dict[str, list[LayerSite]] = {}
+    for name in names:
+        stack, _, site = name.rpartition(".")
+        count = model.layers(stack or None)
+        if site == "embed":
+            numbers: Sequence[int] = [0]
+        elif layers is None:
+            numbers = range(count)
+        else:
+            numbers = [layers] if isinstance(layers, int) else list(layers)
+            numbers = [layer + count if -count <= layer < 0 else layer for layer in numbers]
+        if not numbers or len(set(numbers)) != len(numbers):
+            raise ValueError(f"layers={layers}: expected None, a layer, or different layers, from 0 to {count - 1}")
+        wanted[name] = [LayerSite(layer, site, stack or None) for layer in numbers]
+        for address in wanted[name]:
+            model.locate(address)
+    return wanted
+
+
+def _pieces(model: NeuronModel, encoded: Sequence[Encoded], window: str | None, decoding: bool) -> list[Piece]:
+    longest = model.max_length
+    over = [] if longest is None else [(i, len(row.ids)) for i, row in enumerate(encoded) if len(row.ids) > longest]
+    if over and (window is None or decoding):
+        shown = ", ".join(f"text {i} ({count})" for i, count in over[:5]) + (", ..." if len(over) > 5 else "")
+        way = "shorten them" if decoding else "shorten them, or pass window='overlap'"
+        raise ValueError(
+            f"{len(over)} of {len(encoded)} texts have more tokens than the {longest} that {model.name} takes: {shown};"
+            f" {way} (nothing is cut off silently)"
+        )
+    causal = model.kind == "causal_lm"
+    return [piece for i, row in enumerate(encoded) for piece in pieces_of(i, row, longest, causal)]
+
+
+def _decoder_rows(
+    model: NeuronModel, encoded: list[Encoded], targets: Sequence[Text] | str | None, decoding: bool
+) -> list[Encoded]:
+    """What the decoder is given for each text; empty when nothing is read from a decoder."""
+    if targets is None:
+        if not decoding:
+            return []
+        if model.kind not in ("classifier", "token_classifier"):  # these read the text again in their decoder
+            raise ValueError("decoder sites need targets=[...], one text per text for the decoder to read")
+        return [decoder_row(model.decoder_start_id, row) for row in encoded]
+    if "decoder" not in model.stacks:
+        raise ValueError(f"targets are for models with a decoder of their own; {model.name} has one stack")
+    given = [targets] if isinstance(targets, str) else list(targets)
+    if len(given) != len(encoded):
+        raise ValueError(f"there are {len(encoded)} texts and {len(given)} targets: expected one target per text")
+    found = [encode_one(model, target, index, "target") for index, target in enumerate(given)]
+    return [decoder_row(model.decoder_start_id, row) for row in found]
+
+
+def _rows(model: NeuronModel, encoded: Sequence[Encoded], words: WordValue | None, special_tokens: Any) -> Rows:
+    tokens = tokens_of_encoded(model.tokenizer, encoded)
+    if words is None:
+        return token_rows(tokens, special_tokens)
+    return word_rows(tokens, special_strings(model.tokenizer), special_tokens, words)
+
+
+def _warn_of_dropped_words(rows: Iterable[Rows]) -> None:
+    missing = [pair for one in rows for pair in one.missing]
+    if missing:
+        shown = ", ".join(f"{word!r} in text {text}" for text, word in missing[:5]) + (", ..." if missing[5:] else "")
+        warnings.warn(
+            f"{len(missing)} words have no token, since the tokenizer dropped all their characters; their rows are NaN:"
+            f" {shown}",
+            stacklevel=3,
+        )
+
+
+class _Kept:
+    """One array per site, made before the first forward, into which each text is written as it comes."""
+
+    def __init__(
+        self,
+        model: NeuronModel,
+        wanted: Mapping[str, list[LayerSite]],
+        rows: Mapping[str | None, Rows],
+        pieces: Sequence[Piece],
+        how: WordValue,
+        dtype: np.dtype,
+    ) -> None:
+        self.rows, self.pieces, self.how = rows, pieces, how
+        self.arrays: dict[str, np.ndarray] = {}
+        self.out: dict[LayerSite, torch.Tensor] = {}
+        for site, addresses in wanted.items():
+            total = len(self.rows_of(addresses[0]))
+            self.arrays[site] = np.empty((len(addresses), total, model.width(site)), dtype=dtype)
+            self.out |= dict(zip(addresses, torch.from_numpy(self.arrays[site]), strict=True))
+        self.windows: Counter[int] = Counter()
+        self.counts: Counter[int] = Counter()
+        for piece in pieces:
+            self.windows[piece.text] += 1
+            self.counts[piece.text] += piece.inside.stop - piece.inside.start
+        self.open: dict[tuple[LayerSite, int], tuple[torch.Tensor, int]] = {}  # texts of which windows are missing
+
+    def rows_of(self, site: LayerSite) -> Rows:
+        return self.rows["decoder" if site.stack == "decoder" else None]
+
+    def take(self, site: LayerSite, index: int, values: torch.Tensor) -> None:
+        """Copy the values of one piece, (token, width), to where they belong."""
+        piece, rows = self.pieces[index], self.rows_of(site)
+        text = piece.text
+        if self.windows[text] > 1:
+            whole, seen = self.open.pop((site, text), (None, 0))
+            if whole is None:
+                whole = torch.empty((self.counts[text], values.shape[1]), dtype=values.dtype)
+            whole[piece.at : piece.at + piece.inside.stop - piece.inside.start] = values[piece.inside]
+            if seen + 1 < self.windows[text]:
+                self.open[site, text] = whole, seen + 1
+                return
+            values = whole
+        out = self.out[site][rows.of(text)]
+        rows.write(text, values, out, self.how)
+        if out.dtype == torch.float16 and torch.isinf(out).any() and torch.isfinite(values).all():
+            raise ValueError(
+                f"{site} reaches {float(values.abs().max()):g} in text {text}, past {LARGEST_FLOAT16:,.0f}, the largest"
+                " float16: use dtype='float32'"
+            )
+
+    def frozen(self) -> dict[str, np.ndarray]:
+        """The arrays, read-only so that a result takes them without a copy."""
+        for array in self.arrays.values():
+            array.flags.writeable = False
+        return self.arrays
