@@ -321,8 +321,14 @@ def _require_tokens(found: int, wanted: int, label: str) -> None:
 
 
 def _special_ids(model: NeuronModel) -> dict[str, int]:
-    """Role -> token id of the special tokens that stand for no word."""
-    return {str(model.tokenizer.convert_ids_to_tokens(i)): i for i in sorted(special_ids(model.tokenizer))}
+    """Role -> token id of the special tokens that stand for no word, also where padding borrows the unknown token."""
+    tokenizer = model.tokenizer
+    structure, words = (
+        {getattr(tokenizer, f"{role}_token_id", None) for role in roles}
+        for roles in (("bos", "eos", "cls", "sep"), ("unk", "mask"))
+    )
+    ids = sorted(special_ids(tokenizer) - (words - structure))
+    return {str(tokenizer.convert_ids_to_tokens(i)): i for i in ids}
 
 
 def _layers(model: NeuronModel, stack: str | None) -> Sequence[int]:

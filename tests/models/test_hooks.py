@@ -10,6 +10,7 @@ import families
 import pytest
 import torch
 from hand_model import hand_model
+from hook_dicts import hook_dicts
 from torch import nn
 from transformers.utils.generic import ModelOutput
 
@@ -18,20 +19,7 @@ from neurowidget.models.context import Context
 from neurowidget.models.hooks import InterventionNeverFired
 from neurowidget.neuron import LayerSite
 
-KINDS = (
-    "_forward_hooks",
-    "_forward_hooks_with_kwargs",
-    "_forward_hooks_always_called",
-    "_forward_pre_hooks",
-    "_forward_pre_hooks_with_kwargs",
-    "_backward_hooks",
-    "_backward_pre_hooks",
-)
 MLP = LayerSite(1, "mlp")
-
-
-def hook_dicts(module: nn.Module) -> list[Any]:
-    return [(name, kind, list(getattr(part, kind).items())) for name, part in module.named_modules() for kind in KINDS]
 
 
 def first_site(model: Any, site: str = "mlp", layer: int = 1) -> LayerSite:
