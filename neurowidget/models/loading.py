@@ -229,6 +229,13 @@ class NeuronModel:
 
         return intervene(self, *interventions, positions=positions)
 
+    @property
+    def active_interventions(self) -> tuple[str, ...]:
+        """One readable line for each intervention that the current thread has open, outermost first."""
+        from neurowidget.models.interventions import active_interventions
+
+        return active_interventions(self)
+
     def provenance(self, method: str, **more: Any) -> Provenance:
         """Names, hashes and versions for a result; `more` are site, target, seed, or else parameters of the method."""
         own = {key: more.pop(key) for key in ("site", "target", "seed") if key in more}

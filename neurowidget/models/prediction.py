@@ -10,6 +10,7 @@ from torch import Tensor
 
 from neurowidget.models import hooks
 from neurowidget.models.calling import evaluating
+from neurowidget.models.display import tokens_of
 from neurowidget.models.interventions import active_interventions
 from neurowidget.models.readout import (
     independent_labels,
@@ -24,7 +25,7 @@ from neurowidget.results.prediction import Prediction
 if TYPE_CHECKING:
     from neurowidget.models.batching import Batch, Text
     from neurowidget.models.loading import NeuronModel
-    from neurowidget.results.base import Provenance
+    from neurowidget.results.tokens import Tokens
 
 KINDS = {
     "classifier": "classes",
@@ -33,6 +34,8 @@ KINDS = {
     "causal_lm": "next_token",
     "seq2seq_lm": "next_token",
 }
+
+TEXTS_AT_ONCE = 32  # the logits of a language model are (text, token, vocabulary)
 
 
 @overload
@@ -68,9 +71,15 @@ def predict(
     targets = target_text if target_text is None or not single else [target_text]
     batch = model.encode(texts) if targets is None else model.encode(texts, targets=targets)
     positions = reading_positions(model, batch, position)
-    logits = logits_at(model, model.forward(batch), batch, positions)
-    rows = [_prediction(model, batch, row, logits[row], positions, top) for row in range(len(logits))]
-    return rows[0] if single else rows
+    tokens = tokens_of(model, batch)
+    found: list[Prediction] = []
+    for start in range(0, len(batch), TEXTS_AT_ONCE):
+        rows = range(start, min(start + TEXTS_AT_ONCE, len(batch)))
+        part = batch.take(rows)
+        columns = positions if positions is None or len(positions) == 1 else positions[list(rows)]
+        logits = logits_at(model, model.forward(part), part, columns)
+        found += [_prediction(model, batch, row, logits[row - start], positions, tokens, top) for row in rows]
+    return found[0] if single else found
 
 
 def _is_one_text(text: Any) -> bool:
@@ -78,13 +87,11 @@ def _is_one_text(text: Any) -> bool:
 
 
 def _prediction(
-    model: NeuronModel, batch: Batch, row: int, logits: Tensor, positions: Tensor | None, top: int
+    model: NeuronModel, batch: Batch, row: int, logits: Tensor, positions: Tensor | None, tokens: Tokens, top: int
 ) -> Prediction:
-    from neurowidget.models.display import tokens_of
-
     order = torch.argsort(logits, descending=True, stable=True)
     ids = order if model.labels is not None else order[:top]
-    tokens = tokens_of(model, batch).sentence(row)
+    own = tokens.sentence(row)
     position = -1
     if positions is not None:
         position = int(positions[row if len(positions) > 1 else 0])
@@ -92,15 +99,15 @@ def _prediction(
         position = position if position >= 0 else position + int(stack_context(batch, stack).lengths[row])
     return Prediction(
         kind=KINDS[model.kind],
-        text=tokens.texts[0],
-        tokens=tokens,
+        text=own.texts[0],
+        tokens=own,
         position=position,
         labels=tuple(model.labels[i] if model.labels is not None else token_text(model, i) for i in ids.tolist()),
         ids=ids.cpu().numpy(),
         probabilities=_probabilities(model, logits)[ids].cpu().numpy(),
         all_logits=logits.detach().float().cpu().numpy(),
         interventions=active_interventions(model),
-        provenance=_provenance(model, position),
+        provenance=model.provenance("predict", parameters={"position": position}),
     )
 
 
@@ -108,10 +115,6 @@ def _probabilities(model: NeuronModel, logits: Tensor) -> Tensor:
     if single_logit(model):  # a score: it has no probability
         return torch.full_like(logits, float("nan"))
     return logits.sigmoid() if independent_labels(model) else logits.softmax(dim=-1)
-
-
-def _provenance(model: NeuronModel, position: int) -> Provenance:
-    return model.provenance("predict", parameters={"position": position})
 
 
 def generate(model: NeuronModel, prompt: Any, max_new_tokens: int = 30, **kwargs: Any) -> Any:

@@ -12,6 +12,7 @@ import transformers as hf
 from hand_model import hand_model
 from hook_dicts import hook_dicts
 
+from neurowidget.models import prediction as prediction_module
 from neurowidget.models.interventions import Ablate, Add, InterventionNeverFired, Patch, Scale, Set
 from neurowidget.models.loading import load_model
 from neurowidget.neuron import LayerSite
@@ -163,6 +164,21 @@ def test_a_list_is_the_same_as_one_by_one_and_ids_as_text(name):
     ids = model.encode([texts[0]]).ids(0)
     by_ids = model.predict(ids, target_text=targets[0]) if targets[0] else model.predict(ids)
     assert np.allclose(by_ids.all_logits, together[0].all_logits, atol=1e-5)
+
+
+def test_many_texts_are_run_a_few_at_a_time(monkeypatch):
+    model = small("AutoModelForMaskedLM")
+    texts = [f"{'The old ' * (n % 4)}[MASK] film" for n in range(7)]
+    expected = model.predict(texts)
+    monkeypatch.setattr(prediction_module, "TEXTS_AT_ONCE", 3)
+    sizes: list[int] = []
+    plain = model.forward
+    monkeypatch.setattr(model, "forward", lambda batch: sizes.append(len(batch)) or plain(batch))
+    found = model.predict(texts)
+    assert sizes == [3, 3, 1]
+    for one, other in zip(found, expected, strict=True):
+        assert (one.text, one.position) == (other.text, other.position)
+        assert np.allclose(one.all_logits, other.all_logits, atol=1e-5)
 
 
 def test_the_decoder_is_read_after_what_it_has_written():
