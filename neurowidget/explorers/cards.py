@@ -10,6 +10,7 @@ import numpy as np
 
 from neurowidget.analysis.intervention.ablation_effects import ablation_effects
 from neurowidget.analysis.intervention.dose_response import dose_response
+from neurowidget.analysis.intervention.position_effects import position_effects
 from neurowidget.explorers.corpus_sample import CorpusSample
 from neurowidget.explorers.targets import ExplorerTarget
 from neurowidget.models.interventions import Ablate
@@ -20,6 +21,7 @@ from neurowidget.widgets import wire
 
 Card = dict[str, Any]
 DOSES = 9
+MOST_TOKENS = 64  # of a text whose tokens are ablated one by one
 NO_SAMPLE = "the corpus sample is still being read"
 NO_TARGET = "this model has no head: pass target='L5.mlp[3]' or a callable"
 
@@ -73,31 +75,17 @@ class CardMaker:
         return done | {"missing": missing}
 
     def effect(self, neuron: Neuron, should_stop: Callable[[], bool]) -> dict[str, Any]:
-        """Effect of removing the neuron everywhere in this text, and at each token alone."""
+        """Effect of removing the neuron everywhere in this text and, for texts that are not long, at each token alone."""
         assert self.target is not None
-        options: dict[str, Any] = {
-            "target": self.target.own,
-            "reference": self.reference,
-            "progress": False,
-            "should_stop": should_stop,
-        }
-        effects = ablation_effects(self.model, [self.text], site=self.sample.site, neurons=[neuron], **options)
-        at_token = [
-            ablation_effects(
-                self.model,
-                [self.text],
-                site=self.sample.site,
-                neurons=[neuron],
-                positions=[position],
-                **options,
-            )
-            for position in range(len(self.activations.tokens))
-        ]
+        options: dict[str, Any] = {"target": self.target.own, "reference": self.reference, "should_stop": should_stop}
+        effects = ablation_effects(self.model, [self.text], neurons=[neuron], progress=False, **options)
+        short = len(self.activations.tokens) <= MOST_TOKENS
+        at_token = position_effects(self.model, self.text, neuron, **options) if short else np.zeros(0)
         return {
             "value": wire.number(effects.for_neuron(neuron)),
             "target": effects.target,
             "ablation": effects.ablation,
-            "at_token": [wire.number(one.for_neuron(neuron)) for one in at_token],
+            "at_token": wire.numbers(at_token),
         }
 
     def held_out_effect(self, neuron: Neuron, should_stop: Callable[[], bool]) -> dict[str, Any] | None:
@@ -109,7 +97,6 @@ class CardMaker:
         effects = ablation_effects(
             self.model,
             texts,
-            site=self.sample.site,
             neurons=[neuron],
             target=self.target.others,
             reference=self.reference,
@@ -124,7 +111,7 @@ class CardMaker:
             "high": None if interval is None else wire.number(interval[1]),
             "texts": len(texts),
             "name": self.sample.name,
-            "values": [],
+            "values": [] if effects.per_text is None else wire.numbers(effects.per_text[:, place[0], place[1]]),
         }
 
     def dose(self, neuron: Neuron) -> dict[str, Any]:

@@ -121,7 +121,7 @@ class NeuronExplorer(View):
                 "layers": list(layers),
                 "width": self.model.width(site),
                 "classes": None if self.model.labels is None else list(self.model.labels),
-                "targets": explorer_targets.offered(self.model),
+                "targets": explorer_targets.offered(self.model, target),
                 "hash": self.model.weights_hash[:12],
             },
         )
@@ -267,6 +267,8 @@ class NeuronExplorer(View):
 
     def _on_text(self, change: t.Bunch) -> None:
         with self.showing_errors():
+            if change["name"] == "target":
+                self._model = self._model | {"targets": explorer_targets.offered(self.model, self.target)}
             self._submit_text()
 
     def _on_interventions(self, change: t.Bunch) -> None:
@@ -450,14 +452,11 @@ def _wire_effects(analysis: Analysis) -> dict[str, Any] | None:
     effects = analysis.effects
     if effects is None:
         return None
-    top = [
-        {
-            "neuron": str(neuron),
-            "value": value,
-            "estimate": not bool(effects.exact[effects.layers.index(neuron.layer), neuron.index]),
-        }
-        for neuron, value in effects.top(100)
-    ]
+    top = []
+    for neuron, value in effects.top(100):
+        place = (effects.layers.index(neuron.layer), neuron.index)
+        estimate = None if effects.estimates is None else wire.number(effects.estimates[place])
+        top.append({"neuron": str(neuron), "value": value, "estimate": estimate, "exact": bool(effects.exact[place])})
     return {
         "values": arrays.encode(effects.values, "float32"),
         "target": effects.target,

@@ -53,10 +53,17 @@ def parse(model: NeuronModel, key: str) -> Any:
     return key
 
 
-def offered(model: NeuronModel) -> list[dict[str, str]]:
-    """The targets that a reader can choose from."""
+def offered(model: NeuronModel, current: str) -> list[dict[str, str]]:
+    """The targets that a reader can choose from, the current one among them."""
+    found = _usual(model)
+    if current not in [item["key"] for item in found]:
+        found.append({"key": current, "label": current})
+    return found
+
+
+def _usual(model: NeuronModel) -> list[dict[str, str]]:
     if model.kind == "encoder":
-        return []
+        return [{"key": "auto", "label": "none: the model has no head"}]
     if model.kind not in ("classifier", "token_classifier") or not model.labels:
         return [{"key": "auto", "label": "log-probability of the predicted token"}]
     labels = list(model.labels)

@@ -13,12 +13,12 @@ from neurowidget.models.calling import evaluating
 from neurowidget.models.display import tokens_of
 from neurowidget.models.interventions import active_interventions
 from neurowidget.models.readout import (
+    answer_label,
     independent_labels,
     logits_at,
     reading_positions,
     single_logit,
     stack_context,
-    token_text,
 )
 from neurowidget.results.prediction import Prediction
 
@@ -102,7 +102,7 @@ def _prediction(
         text=own.texts[0],
         tokens=own,
         position=position,
-        labels=tuple(model.labels[i] if model.labels is not None else token_text(model, i) for i in ids.tolist()),
+        labels=tuple(answer_label(model, i) for i in ids.tolist()),
         ids=ids.cpu().numpy(),
         probabilities=_probabilities(model, logits)[ids].cpu().numpy(),
         all_logits=logits.detach().float().cpu().numpy(),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 StopFlag = Callable[[], bool]
 
 
-class Cancelled(Exception):
+class Cancelled(Exception):  # noqa: N818 - a request, not an error
     """Raised inside long work when its `should_stop()` said True; nothing was changed and no hook stays."""
 
 

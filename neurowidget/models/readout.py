@@ -104,6 +104,11 @@ def answer_name(model: NeuronModel, number: int) -> str:
     return model.labels[number] if model.labels is not None else repr(token_text(model, number))
 
 
+def answer_label(model: NeuronModel, number: int) -> str:
+    """The label of a class, or a token as text: what `Prediction.labels` hold."""
+    return model.labels[number] if model.labels is not None else token_text(model, number)
+
+
 def token_text(model: NeuronModel, token: int) -> str:
     """A token as text, its leading space kept; the tokenizer's own string where it is no whole character."""
     raw = model.tokenizer.convert_ids_to_tokens(int(token))

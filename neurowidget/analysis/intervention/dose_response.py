@@ -10,8 +10,8 @@ import torch
 
 from neurowidget.models import hooks, targets
 from neurowidget.models.context import Context
-from neurowidget.models.edits import width_of
-from neurowidget.models.readout import answer_name, independent_labels, logits_at, reading_positions, stack_context
+from neurowidget.models.edits import columns_by_site
+from neurowidget.models.readout import answer_label, independent_labels, logits_at, reading_positions, stack_context
 from neurowidget.models.targets import run_recorded
 from neurowidget.neuron import Neuron, as_neuron
 from neurowidget.results.curves import DoseResponse
@@ -47,9 +47,7 @@ def dose_response(
     if grid.ndim != 1 or not len(grid) or not np.isfinite(grid).all():
         raise ValueError(f"expected a list of finite numbers to set {chosen_neuron} to, got {values!r}"[:300])
     site = chosen_neuron.address
-    model.locate(site)
-    if chosen_neuron.index >= width_of(model, site):
-        raise IndexError(f"{chosen_neuron}: {site} has {width_of(model, site)} neurons")
+    columns_by_site(model, [chosen_neuron])
     batch = model.encode([text])
     resolved = targets.resolve(model, batch, target, position)
     chosen = stack_context(batch, site.stack).selected(positions)
@@ -86,7 +84,7 @@ def dose_response(
         values=grid,
         target_values=torch.cat(found).numpy(),
         probabilities=probabilities[:, ids].numpy(),
-        labels=tuple(answer_name(model, number) for number in ids.tolist()),
+        labels=tuple(answer_label(model, number) for number in ids.tolist()),
         natural=float(natural),
         clean=float(clean[0]),
         provenance=model.provenance("dose_response", site=str(site), target=resolved.name, positions=positions),
