@@ -157,6 +157,15 @@ class TestLayout:
         assert broken.returncode == 1
         assert "BROKEN" in broken.stdout
 
+    def test_a_widget_has_one_name_in_both_languages(self):
+        """widgets/token_strip.py, js/src/widgets/token-strip.ts, static/token-strip.js, js/fixtures/token-strip.json."""
+        for source in (ROOT / "js" / "src" / "widgets").glob("*.ts"):
+            module = source.stem.replace("-", "_") + ".py"
+            in_widgets = (PACKAGE / "widgets" / module).is_file()
+            assert in_widgets or (PACKAGE / "explorers" / module).is_file(), f"{source.name} has no {module}"
+            assert (PACKAGE / "static" / f"{source.stem}.js").is_file()
+            assert not in_widgets or (ROOT / "js" / "fixtures" / f"{source.stem}.json").is_file()
+
     def test_no_drawers_for_leftovers(self):
         names = {path.stem for path in PACKAGE.rglob("*.py")}
         assert not names & {"utils", "util", "helpers", "common", "misc", "core", "manager"}
