@@ -13,8 +13,9 @@ import type { Theme } from "../lib/theme";
 import type { ExplorerHeaderProps } from "../views/explorer-header";
 import type { InterventionBarProps, ValueRange } from "../views/intervention-bar";
 import type { NeuronBrowserProps, RankedView } from "../views/neuron-browser";
-import type { NeuronCardProps } from "../views/neuron-card";
-import { type PredictionBarsProps, probability } from "../views/prediction-bars";
+import { type NeuronCardProps, shortAblation } from "../views/neuron-card";
+import type { PredictionBarsProps } from "../views/prediction-bars";
+import type { RankedListProps } from "../views/ranked-list";
 import type { SelectionBarProps } from "../views/selection-bar";
 import type { StatusBarProps } from "../views/status-bar";
 import type { TokenPanelProps } from "../views/token-panel";
@@ -22,7 +23,8 @@ import { argmax } from "../views/token-profile";
 import type { StripScores } from "../views/token-strip";
 import type { CardShelf } from "./card-shelf";
 
-const MAP_HEIGHT = 400;
+const MAP_HEIGHT = 568;
+const STARTERS = 16;
 const READY: Status = { state: "ready" };
 const ACTIVATION: MatrixInfo = { name: "activation", of: "", signed: true, unit: "" };
 const signedScale = () => memo((max: number, dark: boolean) => new ScaleOf({ signed: true, max, dark }));
@@ -110,18 +112,21 @@ export class Scene {
     const corpus = neuron ? cards.of(neuron)?.corpus : null;
     return this.scales.activation.scale({
       kind: this.view.range,
-      matrix: data.activations ?? data.preview,
+      matrix: data.peaks,
       neuron: neuron ? Float32Array.from([...own, corpus?.min ?? 0, corpus?.max ?? 0]) : null,
       signed: true,
       dark: this.dark,
     });
   }
 
-  /** What stands in place of the neurons while there are none. */
+  /** What stands in place of everything while there is no text. */
   get emptyWords(): string {
     const { model } = this.data;
-    if (!model) return "No model yet.";
-    return `${count(model.layers.length * model.width, "neuron")} in ${count(model.layers.length, "layer")}: each becomes a cell here.`;
+    const all = model ? `all ${count(model.layers.length * model.width, "neuron")}` : "all neurons";
+    if (this.problem) return "Nothing to show: see the message above.";
+    if (this.status.state === "running" || this.now.asking) return `First the tokens, then ${all}.`;
+    if (!this.live) return "This page was saved without a text.";
+    return `Type a sentence above and press Enter: its tokens, ${all} and the prediction appear here.`;
   }
 
   get problem(): string {
@@ -144,7 +149,7 @@ export class Scene {
       live,
       running: this.now.asking,
       code: get("_code") ?? "",
-      prompts: data.tokens ? [] : (get("_prompts") ?? []),
+      prompts: data.tokens || get("text") ? [] : (get("_prompts") ?? []),
     };
   }
 
@@ -166,7 +171,9 @@ export class Scene {
       status: shown,
       live,
       busy: live && now.busy,
-      stale: stale ? "What is shown is about the text before. " : "",
+      stale: stale
+        ? `What is shown is about “${clip(get("_text_answered"))}”, not about the text above.`
+        : "",
       done,
       lastError: null,
     };
@@ -198,21 +205,11 @@ export class Scene {
       unit: "",
     };
     const modes: [string, string][] = [];
-    if (data.activations || values) {
-      modes.push([
-        "activation",
-        this.neuron
-          ? `activation of ${this.neuron}`
-          : attribution
-            ? "attribution, or the neuron under the pointer"
-            : "activation (choose a neuron)",
-      ]);
-    }
+    if (neuron) modes.push(["activation", `activation of ${neuron}`]);
     if (attribution) modes.push(["attribution", attributionName]);
     return {
       tokens: data.tokens,
-      status: this.status.state === "empty" || !data.tokens ? emptyOr(this.status) : READY,
-      empty: "Type a sentence above and press Enter. Its tokens and every neuron of the model appear here.",
+      status: data.tokens ? READY : { state: "empty", what: this.emptyWords },
       modes,
       mode: modes.some(([key]) => key === view.tokens) ? view.tokens : (modes[0]?.[0] ?? ""),
       scores: coloured,
@@ -222,7 +219,7 @@ export class Scene {
           ? {
               values: removal,
               scale: scales.removal(maxAbs(removal.map((v) => v ?? Number.NaN)), dark),
-              name: "effect of removing it at this token only",
+              name: "effect of removing it there",
             }
           : null,
       selected: this.token,
@@ -236,27 +233,11 @@ export class Scene {
   }
 
   selection(): SelectionBarProps {
-    const { data, token, get } = this;
-    const before = get("_before");
-    const start = data.start();
-    const answer = before?.labels.length
-      ? `The model says “${before.labels[0].trim() || before.labels[0]}” (${probability(before.probabilities[0], 0.001)}).`
-      : "";
-    const at = start?.token != null ? ` at “${this.piece(start.token)}”` : "";
+    const { token, neuron } = this;
     return {
       token: token === null ? null : { index: token, piece: this.piece(token) },
-      neuron: this.neuron,
-      pinned: (get("pinned_neurons") ?? []).filter((name) => name !== this.neuron),
-      answer,
-      start: start && {
-        neuron: start.neuron,
-        token: start.token,
-        words: start.effect !== null ? "The neuron with the largest effect: " : "The strongest neuron: ",
-        after:
-          start.effect !== null
-            ? ` ${signed(start.effect)} on ${data.effectsOf?.target ?? "the target"}`
-            : ` ${num(start.value)}${at}`,
-      },
+      neuron,
+      pinned: (this.get("pinned_neurons") ?? []).filter((name) => name !== neuron),
     };
   }
 
@@ -296,7 +277,7 @@ export class Scene {
       hovered: now.hoveredNeuron === this.neuron ? null : now.hoveredNeuron,
       details: (neuron) => {
         const effect = byEffect ? null : data.effectOf(neuron);
-        return effect === null ? [] : [[`effect on ${effects?.info.of}`, signed(effect)] as const];
+        return effect === null ? [] : [[effects?.info.name ?? "effect", signed(effect)] as const];
       },
       ranked: () => this.ranked(),
       ...outside(drawn, scale),
@@ -310,8 +291,9 @@ export class Scene {
     const { data, scales, dark } = this;
     if (!data.effects) return null;
     const scale = scales.effect.scale({ kind: "text", matrix: data.effects, signed: true, dark });
-    const info: MatrixInfo = { name: "effect", of: data.effectsOf?.target ?? "", signed: true, unit: "" };
-    return { values: data.effects, scale, info };
+    const target = data.effectsOf?.target ?? "the target";
+    const info: MatrixInfo = { name: `effect on ${target}`, of: "", signed: true, unit: "" };
+    return { values: data.effects, scale, info, target };
   }
 
   ranked(): RankedView {
@@ -327,13 +309,13 @@ export class Scene {
     const estimate = data.effectsOf?.method === "gradient";
     const effect = effects && by !== "effect" ? { name: "effect", estimate } : null;
     if (by === "effect" && effects) {
-      const how = `${data.effectsOf?.ablation ?? ""} ablation${estimate ? ", estimated by gradient" : ""}`;
+      const how = `${shortAblation(data.effectsOf?.ablation ?? "")}${estimate ? ", estimated by gradient" : ""}`;
       return {
         items,
         info: effects.info,
         scale: effects.scale,
         effect,
-        words: `the 100 largest effects on ${effects.info.of}, ${how}`,
+        words: `the 100 largest effects on ${effects.target}, ${how}`,
       };
     }
     if (by === "variance") {
@@ -353,6 +335,35 @@ export class Scene {
         ? "the 100 strongest, each at its strongest token"
         : `the 100 strongest at “${this.piece(token)}”`;
     return { items, info: ACTIVATION, scale: this.activationScale(), effect, words };
+  }
+
+  /** What to click first: the neurons that matter most for the answer, or that are strongest at the locked token. */
+  startList(): { title: string; list: RankedListProps } {
+    const { data, token, effects, now } = this;
+    const { compare } = this.view;
+    const byEffect = token === null && effects !== null;
+    const rows = data.keys(token)[byEffect ? "effect" : "activation"] ?? [];
+    const items = data.starters(data.ranked(rows, data.effects), STARTERS);
+    const title = compare
+      ? `Choose a neuron to compare with ${compare}`
+      : byEffect
+        ? `Start here: the largest effects on ${effects.target}`
+        : token === null
+          ? "Start here: the strongest neurons"
+          : `Strongest at “${this.piece(token)}”`;
+    return {
+      title,
+      list: {
+        items,
+        info: byEffect ? effects.info : ACTIVATION,
+        scale: byEffect ? effects.scale : this.activationScale(),
+        effect:
+          effects && !byEffect ? { name: "effect", estimate: data.effectsOf?.method === "gradient" } : null,
+        selected: null,
+        pinned: this.get("pinned_neurons") ?? [],
+        hovered: now.hoveredNeuron,
+      },
+    };
   }
 
   card(neuron: string, other: string | null): NeuronCardProps {
@@ -429,14 +440,7 @@ export class Scene {
       ? "This model has no head: there is no prediction."
       : "The prediction appears here.";
     if (!edits.length) {
-      return {
-        before,
-        after: null,
-        empty,
-        note: before
-          ? "Without interventions. effect = F(clean) − F(ablated); change = F(after) − F(before)."
-          : "",
-      };
+      return { before, after: null, empty };
     }
     if (!live) {
       const { after, note } = sweptAnswer(edits, before, (neuron) => this.cards.of(neuron));
@@ -448,6 +452,7 @@ export class Scene {
       : after?.interventions?.length === edits.length;
     if (after && answers && !this.stale)
       return { before, after, note: "change = F(after) − F(before)", empty };
+    if (this.stale) return { before, after, pending: "About the text before.", empty };
     const pending = this.problem
       ? "Not computed: see the message above."
       : "Computing the prediction with these interventions…";
@@ -455,6 +460,4 @@ export class Scene {
   }
 }
 
-function emptyOr(status: Status): Status {
-  return status.state === "running" || status.state === "error" ? status : { ...status, state: "empty" };
-}
+const clip = (text: string) => (text.length > 48 ? `${text.slice(0, 48)}…` : text);

@@ -1,6 +1,6 @@
 /** The numbers behind the explorer's views, decoded once and looked up many times. */
 
-import { decode, hasData, type NdArray, type WireArray } from "./arrays";
+import { decode, hasData, NdArray, type WireArray } from "./arrays";
 import { deviation, field } from "./field";
 import { formatNeuron, parseNeuron } from "./neuron";
 import { strongest } from "./order";
@@ -85,6 +85,23 @@ export class ExplorerData {
     return Number.isNaN(value) ? null : value;
   }
 
+  /**
+   * What the colours of this text should span: each neuron where it is strongest. The ends that fit all values of all
+   * tokens would make a dark carpet of that picture.
+   */
+  get peaks(): NdArray | null {
+    return this.activations ? this.#peaks(this.activations) : this.preview;
+  }
+  #peaks = memo((array: NdArray) => {
+    const rows = field(array, null);
+    const width = rows[0]?.length ?? 0;
+    const all = new Float32Array(rows.length * width);
+    rows.forEach((row, i) => {
+      all.set(row, i * width);
+    });
+    return NdArray.from(all, [rows.length, width]);
+  });
+
   /** Rows (layer, neuron) to order by; `token` is the locked one, so that hovering moves nothing. */
   keys(token: number | null): SortKeys {
     const { effects, spread, activations } = this;
@@ -109,39 +126,5 @@ export class ExplorerData {
     });
   });
 
-  /** The neuron with the largest effect, or the strongest one at an ordinary token: what to look at first. */
-  start(): { neuron: string; token: number | null; effect: number | null; value: number | null } | null {
-    const top = this.effectsOf?.top?.[0];
-    if (top && this.place(top.neuron)) {
-      return { neuron: top.neuron, effect: top.value, value: null, token: this.#strongestToken(top.neuron) };
-    }
-    const found = this.#strongest(this.activations, this.tokens, this.model);
-    return found && { ...found, effect: null };
-  }
-
-  #strongestToken(neuron: string): number | null {
-    const values = this.column(neuron);
-    let best: number | null = null;
-    for (let t = 0; values && t < values.length; t++) {
-      if (this.tokens?.special[t]) continue;
-      if (best === null || Math.abs(values[t]) > Math.abs(values[best])) best = t;
-    }
-    return best;
-  }
-
-  #strongest = memo((array: NdArray | null, tokens: TokensState | null, model: ModelInfo | null) => {
-    if (!array || !tokens || !model) return null;
-    let best: { neuron: string; token: number; value: number } | null = null;
-    for (let token = 0; token < array.shape[1]; token++) {
-      const [top] = tokens.special[token] ? [] : strongest(field(array, token), 1);
-      if (!top || (best && Math.abs(best.value) >= Math.abs(top.value))) continue;
-      const { layers, site, stack } = model;
-      best = {
-        neuron: formatNeuron({ layer: layers[top.layer], index: top.index, site, stack }),
-        token,
-        value: top.value,
-      };
-    }
-    return best;
-  });
+  starters = memo(<T>(items: readonly T[], count: number) => items.slice(0, count));
 }

@@ -17,16 +17,11 @@ export function effectRows(el: HTMLElement) {
   el.append(box);
   return {
     update({ effect, heldOut, noEffect, noHeldOut }: EffectRowsProps) {
-      const values = [
-        0,
-        effect?.value,
-        heldOut?.mean,
-        heldOut?.low,
-        heldOut?.high,
-        ...(heldOut?.values ?? []),
-      ];
-      const reach = Math.max(1e-12, ...values.map((v) => Math.abs(v ?? 0)));
-      const x = (v: number) => 50 + (48 * v) / reach;
+      const values = [effect?.value, heldOut?.mean, heldOut?.low, heldOut?.high, ...(heldOut?.values ?? [])];
+      const numbers = [0, ...values.filter((v) => v !== null && v !== undefined)];
+      const low = Math.min(...numbers);
+      const span = Math.max(...numbers) - low || 1;
+      const x = (v: number) => 2 + (96 * (v - low)) / span;
       const axis = (marks: SVGElement[], label: string) =>
         svg(
           "svg",
@@ -37,7 +32,7 @@ export function effectRows(el: HTMLElement) {
             role: "img",
             "aria-label": label,
           },
-          svg("path", { class: "nw-zero", d: "M50,0V20" }),
+          svg("path", { class: "nw-zero", d: `M${x(0)},0V20` }),
           ...marks,
         );
       replace(
@@ -75,7 +70,11 @@ export function effectRows(el: HTMLElement) {
             { class: "nw-effect-value", title: heldOut.name },
             h("b", null, signed(heldOut.mean)),
             heldOut.low !== null && heldOut.high !== null
-              ? h("span", { class: "nw-small nw-muted" }, ` [${num(heldOut.low)}, ${num(heldOut.high)}]`)
+              ? h(
+                  "span",
+                  { class: "nw-small nw-muted" },
+                  ` [${num(heldOut.low, 2)}, ${num(heldOut.high, 2)}]`,
+                )
               : h("span", { class: "nw-small nw-muted" }, " under 6 texts: no interval"),
           ),
       );

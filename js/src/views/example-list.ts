@@ -112,10 +112,12 @@ function line(example: Example, scale: Scale, context: number): HTMLElement {
   const text = h("span", { class: "nw-example-text", dir: "auto" }, cut[0] && "… ");
   for (let i = from; i < to; i++) {
     const value = example.values[i];
+    const [, space, word] = /^(\s*)(.*)$/s.exec(example.pieces[i]) ?? ["", "", example.pieces[i]];
+    if (i > from) text.append(space);
     const token = h(
       i === example.focus ? "mark" : "span",
       { class: "nw-example-token", title: `${num(value)}` },
-      example.pieces[i],
+      word,
     );
     if (scale.index(value) !== scale.index(0)) {
       token.style.backgroundColor = scale.css(value);

@@ -117,16 +117,8 @@ export function neuronBrowser(el: HTMLElement, on: NeuronBrowserEvents = {}) {
   const box = h(
     "section",
     { class: "nw-browser", "aria-label": "Neurons" },
-    h(
-      "div",
-      { class: "nw-browser-head" },
-      tablist,
-      layers,
-      colour,
-      sort,
-      h("span", { class: "nw-browser-search" }, input),
-    ),
-    h("div", { class: "nw-browser-caption" }, words, answer),
+    h("div", { class: "nw-browser-head" }, tablist, layers, colour, sort),
+    h("div", { class: "nw-browser-caption" }, words, answer, input),
     ...panels,
     foot,
   );
@@ -299,15 +291,15 @@ function promise(found: Found): string {
 
 /** One line that says what a cell is, now. */
 function wordsFor({ view, info, values, shownToken, tokens }: NeuronBrowserProps): string {
-  const cell = `${info.name}${info.of ? ` on ${info.of}` : ""}`;
+  const cell = `${info.name}${info.of ? ` of ${info.of}` : ""}`;
   if (!values) return "a saved picture: run the cell again for the details";
   if (view.tab === "layer") {
     return values.shape.length === 3
       ? `rows are tokens, columns the neurons of layer ${view.layer}`
       : `the neurons of layer ${view.layer}: ${cell}`;
   }
-  if (values.shape.length === 2) return `each cell is one neuron: ${cell}`;
-  if (shownToken === null) return `each cell is one neuron: its strongest ${info.name} over the tokens`;
+  if (values.shape.length === 2) return `a cell is a neuron: ${cell}`;
+  if (shownToken === null) return `a cell is a neuron: its strongest ${info.name} over the tokens`;
   const piece = tokens?.pieces[shownToken]?.trim() || tokens?.raw[shownToken] || `token ${shownToken}`;
-  return `each cell is one neuron: its ${info.name} at “${piece}”`;
+  return `a cell is a neuron: its ${info.name} at “${piece}”`;
 }

@@ -1,7 +1,7 @@
 // Everything about one neuron: what it does here, where else it fires, and what the model does without it.
 import type { Scale } from "../lib/colour";
 import { h, replace, setText } from "../lib/dom";
-import { count, signed } from "../lib/format";
+import { count, num, signed } from "../lib/format";
 import type { Intervention, InterventionKind } from "../lib/interventions";
 import type { Card, CardPart } from "../lib/payload";
 import { density } from "./density";
@@ -76,7 +76,7 @@ export function neuronCard(el: HTMLElement, handlers: NeuronCardHandlers = {}) {
     ),
   );
   const profilePart = section("Over the tokens");
-  const effectPart = section("Effect");
+  const effectPart = section("Effect", "F(clean) − F(ablated)");
   const corpusPart = section("In the corpus");
   const dosePart = section("If it were set");
   const examplePart = section("Fires on");
@@ -148,7 +148,11 @@ export function neuronCard(el: HTMLElement, handlers: NeuronCardHandlers = {}) {
 
       dosePart.show(card?.dose ? null : absent("dose"));
       dosePart.note.title = props.target;
-      setText(dosePart.note, card?.dose ? props.target : "");
+      const reached = card?.dose?.target ?? [];
+      const span = reached.length
+        ? `target ${num(Math.min(...reached), 2)} to ${num(Math.max(...reached), 2)}`
+        : "";
+      setText(dosePart.note, span);
       dose.update({
         dose: card?.dose ?? null,
         target: props.target,
@@ -156,8 +160,10 @@ export function neuronCard(el: HTMLElement, handlers: NeuronCardHandlers = {}) {
       });
 
       const effect = card?.effect ?? null;
-      setText(effectPart.note, effect ? `on ${effect.target}, ${effect.ablation} ablation` : "");
-      effectPart.note.title = "effect = F(clean) − F(ablated): above 0 it supports the target";
+      setText(effectPart.note, effect ? `on ${effect.target}, ${shortAblation(effect.ablation)}` : "");
+      effectPart.note.title = effect
+        ? `Ablation: ${effect.ablation}. Above 0 the neuron supports the target.`
+        : "";
       effects.update({
         effect,
         heldOut: card?.held_out ?? null,
@@ -174,6 +180,7 @@ export function neuronCard(el: HTMLElement, handlers: NeuronCardHandlers = {}) {
         context: props.context,
       });
 
+      towardPart.el.hidden = !card?.toward.length && !card?.missing.toward;
       towardPart.show(card?.toward.length ? null : absent("toward"));
       setText(towardPart.note, card?.toward.length ? "direct path only, approximate" : "");
       replace(towardPart.body, card?.toward.length ? pushes(card.toward) : null);
@@ -184,6 +191,11 @@ export function neuronCard(el: HTMLElement, handlers: NeuronCardHandlers = {}) {
       box.remove();
     },
   };
+}
+
+/** "mean over the bundled sample (4,650 tokens)" -> "mean ablation"; the tooltip has it all. */
+export function shortAblation(ablation: string): string {
+  return `${ablation.split(" ")[0]} ablation`;
 }
 
 /** 98.7 -> "98.7th percentile"; the ends never read as 0 or 100 unless they are. */
@@ -222,11 +234,22 @@ function pushes(toward: Card["toward"]): HTMLElement {
 }
 
 /** A part of the card with a fixed place: its picture, or the words for why there is none. */
-function section(title: string) {
+function section(title: string, formula = "") {
   const note = h("span", { class: "nw-section-note nw-small nw-muted" });
   const body = h("div", { class: "nw-section-body" });
   const missing = h("p", { class: "nw-missing", hidden: true });
-  const el = h("section", { class: "nw-section" }, h("h4", null, title, note), body, missing);
+  const el = h(
+    "section",
+    { class: "nw-section" },
+    h(
+      "h4",
+      null,
+      h("span", null, title, formula && h("span", { class: "nw-formula nw-small nw-muted" }, formula)),
+      note,
+    ),
+    body,
+    missing,
+  );
   return {
     el,
     note,

@@ -130,7 +130,7 @@ export function predictionBars(el: HTMLElement) {
           null,
           h("th", { scope: "col" }, isClosed(before ?? after ?? NOTHING) ? "class" : "token"),
           h("th", { scope: "col" }, h("span", { class: "nw-hidden" }, "bars")),
-          h("th", { scope: "col", class: "nw-number nw-was" }, "before"),
+          h("th", { scope: "col", class: "nw-number nw-was" }, two ? "before" : "probability"),
           two && h("th", { scope: "col", class: "nw-number nw-is" }, "after"),
           two && h("th", { scope: "col", class: "nw-number" }, "change"),
         ),
@@ -156,7 +156,7 @@ export function predictionBars(el: HTMLElement) {
             ),
             cell(probability(row.before, floor(before)), "nw-was"),
             two && cell(after ? probability(row.after, floor(after)) : "", "nw-is"),
-            two && cell(after ? difference(row, floor(before), floor(after)) : ""),
+            two && cell(after ? difference(row) : ""),
           ),
         ),
       );
@@ -195,10 +195,8 @@ function bar(name: string, p: number | null): HTMLElement {
   return h("span", { class: "nw-track" }, fill);
 }
 
-function difference(row: PredictionRow, floorBefore: number, floorAfter: number): string {
-  if (row.before !== null && row.after !== null) return change(row.after - row.before);
-  if (row.after !== null) return `> ${change(row.after - floorBefore)}`;
-  return row.before === null ? "" : `< ${change(floorAfter - row.before)}`;
+function difference({ before, after }: PredictionRow): string {
+  return before === null || after === null ? "" : change(after - before);
 }
 
 function change(value: number): string {

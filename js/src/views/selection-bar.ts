@@ -1,4 +1,4 @@
-// What is locked, as chips that can be removed; with nothing locked, what to click first.
+// What is locked, as chips that can be removed; with nothing locked, how to lock something.
 import { h } from "../lib/dom";
 import { keyed } from "../lib/keyed";
 
@@ -6,9 +6,6 @@ export interface SelectionBarProps {
   token: { index: number; piece: string } | null;
   neuron: string | null;
   pinned: readonly string[];
-  /** What to look at first, offered while nothing is locked. */
-  start: { words: string; neuron: string; token: number | null; after: string } | null;
-  answer: string;
 }
 
 export interface SelectionBarHandlers {
@@ -26,34 +23,23 @@ interface Chip {
   remove: () => void;
 }
 
+const HINT = "Hover to look, click to lock, Shift-click to pin, Esc to let go.";
+
 export function selectionBar(el: HTMLElement, handlers: SelectionBarHandlers = {}) {
   const chips = h("span", { class: "nw-chips", role: "list", "aria-label": "Selection" });
-  const words = h("span", { class: "nw-start" });
-  const hint = h(
-    "span",
-    { class: "nw-hint nw-small nw-muted" },
-    "hover looks · click locks · Shift-click pins · Esc lets go",
-  );
-  const box = h("div", { class: "nw-selection" }, words, chips, hint);
+  const hint = h("span", { class: "nw-muted" }, HINT);
+  const box = h("div", { class: "nw-selection" }, hint, chips);
   el.append(box);
-  const offered = h("button", { type: "button", class: "nw-offer" });
-  let start: SelectionBarProps["start"] = null;
-  offered.addEventListener("click", () => {
-    if (!start) return;
-    if (start.token !== null) handlers.onToken?.(start.token);
-    handlers.onNeuron?.(start.neuron);
-  });
   return {
     update(props: SelectionBarProps) {
       const { token, neuron, pinned } = props;
-      start = props.start;
       const list: Chip[] = [];
       if (token) {
         list.push({
           key: "token",
           kind: "token",
-          label: `“${token.piece.trim() || token.piece}”`,
-          spoken: `Let go of the token ${token.piece.trim()}`,
+          label: `token “${token.piece}”`,
+          spoken: `Let go of the token ${token.piece}`,
           remove: () => handlers.onToken?.(null),
         });
       }
@@ -76,13 +62,7 @@ export function selectionBar(el: HTMLElement, handlers: SelectionBarHandlers = {
           remove: () => handlers.onUnpin?.(name),
         });
       }
-      const idle = !list.length;
-      words.hidden = !idle && !props.answer;
-      words.replaceChildren(props.answer);
-      if (idle && start) {
-        offered.textContent = start.neuron;
-        words.append(props.answer ? " " : "", start.words, offered, start.after);
-      }
+      hint.hidden = list.length > 0;
       keyed(
         chips,
         list,

@@ -34,13 +34,9 @@ export function statusLine({ status, live, busy, stale, done, lastError }: Statu
   const quiet = (text: string): StatusLine => ({ tone: "quiet", text, action: null, share: null });
   if (status.state === "error" || lastError) {
     const what = status.error || lastError || "Something went wrong.";
-    const advice = status.what ? ` ${status.what}` : " Change the text or the selection and run again.";
-    return {
-      tone: "error",
-      text: what + (what.includes("\n") ? "\n" : "") + advice,
-      action: "dismiss",
-      share: null,
-    };
+    const advice = status.what || "Change the text or the settings and run again.";
+    const stop = /[.!?]\s*$/.test(what) ? "" : ".";
+    return { tone: "error", text: `${what}${stop} ${advice}`, action: "dismiss", share: null };
   }
   if (!live)
     return quiet(

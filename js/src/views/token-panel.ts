@@ -1,5 +1,5 @@
 // The tokens, what colours them, and the key to that colour.
-import { h, replace } from "../lib/dom";
+import { h, replace, setText } from "../lib/dom";
 import { num } from "../lib/format";
 import type { MatrixInfo, Status, TokensState } from "../lib/snapshot";
 import { legend } from "./legend";
@@ -8,7 +8,6 @@ import { type StripScores, tokenStrip } from "./token-strip";
 export interface TokenPanelProps {
   tokens: TokensState | null;
   status: Status;
-  empty: string;
   /** What the colours can show, and what they show: keys with their words. */
   modes: readonly (readonly [key: string, words: string])[];
   mode: string;
@@ -32,18 +31,15 @@ export function tokenPanel(el: HTMLElement, on: TokenPanelEvents = {}) {
     "aria-label": "What colours the tokens",
     onchange: () => on.onMode?.(mode.value),
   });
+  const only = h("span");
+  const label = h("label", { class: "nw-small nw-muted" }, "colour: ", mode, only);
   const foot = h("span", { class: "nw-token-key" });
   const holder = h("div", { class: "nw-token-holder" });
   const box = h(
     "section",
     { class: "nw-token-panel", "aria-label": "Tokens" },
     holder,
-    h(
-      "div",
-      { class: "nw-row nw-token-foot" },
-      h("label", { class: "nw-small nw-muted" }, "colour the tokens by ", mode),
-      foot,
-    ),
+    h("div", { class: "nw-row nw-token-foot" }, label, foot),
   );
   el.append(box);
   const strip = tokenStrip(holder, {
@@ -59,10 +55,11 @@ export function tokenPanel(el: HTMLElement, on: TokenPanelEvents = {}) {
         replace(mode, ...p.modes.map(([value, words]) => h("option", { value }, words)));
       }
       mode.value = p.mode;
-      mode.disabled = p.modes.length < 2;
+      mode.hidden = p.modes.length < 2;
+      setText(only, p.modes.length === 1 ? p.modes[0][1] : "");
+      label.hidden = !p.modes.length;
       strip.update({
         status: p.status,
-        empty: p.empty,
         tokens: p.tokens,
         scores: p.scores,
         underline: p.underline,
@@ -76,7 +73,7 @@ export function tokenPanel(el: HTMLElement, on: TokenPanelEvents = {}) {
         range: "text",
         ranges: [],
         notes: p.underline
-          ? [`line below: ${p.underline.name}, up to ${num(p.underline.scale.max)}, dashed below 0`]
+          ? [`underline: ${p.underline.name}, up to ${num(p.underline.scale.max)}, dashed below 0`]
           : [],
       });
       key.mark(p.hovered === null ? null : (p.scores?.values[p.hovered] ?? null));

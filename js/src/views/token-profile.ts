@@ -17,11 +17,14 @@ export interface TokenProfileHandlers {
 }
 
 const HEIGHT = 100;
+/** So many words fit under their bars. */
+const MOST_LABELS = 16;
 
 export function tokenProfile(el: HTMLElement, handlers: TokenProfileHandlers = {}) {
   const plot = svg("svg", { class: "nw-profile-plot", preserveAspectRatio: "none", role: "img" });
   const readout = h("div", { class: "nw-readout nw-small" });
-  const box = h("div", { class: "nw-profile" }, plot, readout);
+  const labels = h("div", { class: "nw-profile-labels nw-small nw-muted", "aria-hidden": "true" });
+  const box = h("div", { class: "nw-profile" }, plot, labels, readout);
   el.append(box);
   let count = 0;
   const tokenAt = (event: PointerEvent | MouseEvent) => {
@@ -42,6 +45,7 @@ export function tokenProfile(el: HTMLElement, handlers: TokenProfileHandlers = {
       if (!values || !count) {
         plot.replaceChildren();
         replace(readout);
+        replace(labels);
         return;
       }
       const all = [...Array.from(values), ...(other ? Array.from(other.values) : [])].filter(Number.isFinite);
@@ -78,9 +82,11 @@ export function tokenProfile(el: HTMLElement, handlers: TokenProfileHandlers = {
       );
       const at = (t: number, v: ArrayLike<number>) =>
         h("bdi", null, `“${pieces[t]?.trim() || pieces[t]}” `, num(v[t]));
+      labels.hidden = count > MOST_LABELS;
+      replace(labels, ...(labels.hidden ? [] : pieces.map((piece) => h("bdi", null, piece))));
       replace(
         readout,
-        h("span", null, "strongest ", at(strongest, values)),
+        token !== strongest && h("span", null, "strongest ", at(strongest, values)),
         token !== null && h("span", { class: "nw-here-text" }, at(token, values)),
         other && token !== null && h("span", null, "--- ", at(token, other.values)),
         other && token === null && h("span", null, "--- ", other.label),

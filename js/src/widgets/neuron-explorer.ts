@@ -8,8 +8,6 @@ import type { Intervention, InterventionKind } from "../lib/interventions";
 import { parseNeuron } from "../lib/neuron";
 import { type Card, DEFAULT_VIEW, type ExplorerState, type ExplorerView } from "../lib/payload";
 import { keepKeys } from "../lib/shortcuts";
-import type { Status } from "../lib/snapshot";
-import { stateBox } from "../lib/state-box";
 import { ablationOf } from "../lib/swept";
 import { defineWidget } from "../lib/widget";
 import { explorerHeader } from "../views/explorer-header";
@@ -17,6 +15,7 @@ import { interventionBar, startValue } from "../views/intervention-bar";
 import { neuronBrowser } from "../views/neuron-browser";
 import { neuronCard } from "../views/neuron-card";
 import { predictionBars } from "../views/prediction-bars";
+import { rankedList } from "../views/ranked-list";
 import { selectionBar } from "../views/selection-bar";
 import { statusBar } from "../views/status-bar";
 import { tokenPanel } from "../views/token-panel";
@@ -159,26 +158,46 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
     },
     onRerun: () => run(binding.get("text")),
   });
-  const tokens = tokenPanel(root, {
+  const top = h("div", { class: "nw-top" });
+  const tokens = tokenPanel(top, {
     onToken: lockToken,
     onHover: (token) => hover(null, token),
     onMode: (mode) => setView({ tokens: mode as ExplorerView["tokens"] }),
   });
+  const outcome = h(
+    "section",
+    { class: "nw-outcome", "aria-label": "Prediction" },
+    h("h3", null, "Prediction"),
+  );
+  top.append(outcome);
+  const prediction = predictionBars(outcome);
+  const bar = interventionBar(top, {
+    onEdit: put,
+    onRemove: (neuron) => edit(() => edits.remove(neuron)),
+    onClear: () => edit(() => edits.clear()),
+    onUndo: () => edit(() => edits.undo()),
+    onRedo: () => edit(() => edits.redo()),
+    onSelect: lockNeuron,
+    onDragStart: () => edits.begin(),
+    onDragEnd: () => edits.end(),
+  });
+  root.append(top);
   const selection = selectionBar(root, { onToken: lockToken, onNeuron: lockNeuron, onUnpin: pin });
   const left = h("div", { class: "nw-left" });
   const first = h("div", null);
   const second = h("div", { hidden: true });
-  const noCard = h("div", { class: "nw-card-empty" });
-  const right = h("div", { class: "nw-right" }, noCard, h("div", { class: "nw-cards" }, first, second));
+  const startTitle = h("h3", null);
+  const start = h("section", { class: "nw-start-list" }, startTitle);
+  const startList = rankedList(start, {
+    onSelect: (neuron, add) => (add && neuron ? pin(neuron) : lockNeuron(neuron)),
+    onHover: (neuron) => hover(neuron, null),
+  });
+  const right = h("div", { class: "nw-right" }, start, h("div", { class: "nw-cards" }, first, second));
   const panels = h("div", { class: "nw-panels" }, left, right);
-  const outcome = h("section", { "aria-label": "Prediction" }, h("h3", null, "Prediction"));
-  const change = h("div", { class: "nw-outcome" });
   const notes = h("ul", { class: "nw-notes" });
   const source = h("span", { class: "nw-small nw-muted" });
-  root.append(panels, change, h("div", { class: "nw-foot" }, notes, source));
-  const leftBox = stateBox(left);
-  leftBox.body.classList.add("nw-left-body");
-  const browser = neuronBrowser(leftBox.body, {
+  root.append(panels, h("div", { class: "nw-foot" }, notes, source));
+  const browser = neuronBrowser(left, {
     onNeuron: (neuron, add) => (add && neuron ? pin(neuron) : lockNeuron(neuron)),
     onToken: lockToken,
     onHover: hover,
@@ -202,19 +221,6 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
   };
   const card = neuronCard(first, cardEvents);
   const otherCard = neuronCard(second, cardEvents);
-  const bar = interventionBar(change, {
-    onEdit: put,
-    onRemove: (neuron) => edit(() => edits.remove(neuron)),
-    onClear: () => edit(() => edits.clear()),
-    onUndo: () => edit(() => edits.undo()),
-    onRedo: () => edit(() => edits.redo()),
-    onSelect: lockNeuron,
-    onDragStart: () => edits.begin(),
-    onDragEnd: () => edits.end(),
-  });
-  change.append(outcome);
-  const prediction = predictionBars(outcome);
-
   // -- drawing ------------------------------------------------------------------------------------------------------
 
   const scene = () => {
@@ -226,9 +232,6 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
   function drawLooking(s: Scene) {
     tokens.update(s.tokenPanel());
     const neurons = s.browser();
-    const ready: Status = { state: "ready" };
-    const waiting: Status = s.status.state === "running" ? s.status : { state: "empty" };
-    leftBox.update(neurons ? ready : waiting, s.emptyWords);
     if (neurons) browser.update(neurons);
     const compared = s.neuron && s.view.compare !== s.neuron ? s.view.compare : null;
     const shown = s.neuron ?? s.view.compare;
@@ -240,11 +243,12 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
       otherCard.update(s.card(compared, s.neuron));
       if (s.live) cards.want(compared, draw, report);
     }
-    noCard.hidden = Boolean(s.neuron);
-    const choose = s.view.compare
-      ? `Now choose a neuron to compare with ${s.view.compare}.`
-      : "Click a neuron to see what it does here, where else it fires, and what the model does without it.";
-    setText(noCard, data.tokens ? choose : "");
+    start.hidden = Boolean(s.neuron) || !neurons;
+    if (!start.hidden) {
+      const { title, list } = s.startList();
+      setText(startTitle, title);
+      startList.update(list);
+    }
   }
 
   function draw() {
@@ -255,9 +259,8 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
     drawLooking(s);
     bar.update(s.interventions());
     prediction.update(s.prediction());
-    for (const part of [panels, change]) part.toggleAttribute("data-stale", s.stale);
-    change.hidden = !data.tokens;
-    right.hidden = !data.tokens;
+    for (const part of [panels, top]) part.toggleAttribute("data-stale", s.stale);
+    root.toggleAttribute("data-empty", !data.tokens);
     const about = (binding.get("_notes") ?? []).join("\n");
     if (notes.dataset.about !== about) {
       notes.dataset.about = about;
@@ -302,9 +305,19 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
   context.onDispose(theme.onChange(draw));
   context.onDispose(() => {
     edits.dispose();
-    for (const view of [header, status, tokens, selection, browser, card, otherCard, bar, prediction])
+    for (const view of [
+      header,
+      status,
+      tokens,
+      selection,
+      browser,
+      card,
+      otherCard,
+      bar,
+      prediction,
+      startList,
+    ])
       view.destroy();
-    leftBox.destroy();
   });
   heard();
 });
