@@ -12,12 +12,13 @@ export interface Binding<T extends object = Record<string, unknown>> {
 
 type Listener = [event: string, fn: () => void];
 
-/** Bind a view to a model; what a listener throws goes to `onError`. */
+/** Bind a view to a model; what a listener throws goes to `onError`, a listener that ended well to `onDone`. */
 export function bind<T extends object>(
   model: AnyModel<T>,
   onError: (error: unknown) => void = (error) => {
     throw error;
   },
+  onDone: () => void = () => {},
 ): Binding<T> {
   const listeners: Listener[] = [];
   let open = true;
@@ -39,6 +40,7 @@ export function bind<T extends object>(
           if (!open) return;
           try {
             fn();
+            onDone();
           } catch (error) {
             onError(error);
           }

@@ -45,9 +45,7 @@ export class Scale {
 
   /** The entry of the palette: 0 for NaN, else 1 to 255; signed scales have 0 at 128. */
   index(value: number): number {
-    if (Number.isNaN(value)) return 0;
-    const t = this.max ? Math.max(this.signed ? -1 : 0, Math.min(1, value / this.max)) : 0;
-    return this.signed ? 128 + Math.round(127 * t) : 1 + Math.round(254 * t);
+    return this.indices([value])[0];
   }
 
   /** -1 or 1 for a value below or above the range, else 0. */
@@ -85,18 +83,21 @@ export class Scale {
     return new Uint32Array(bytes.buffer);
   }
 
-  /** Palette entries of many values, by a multiplication each. */
-  indices(values: Float32Array, out = new Uint8Array(values.length)): Uint8Array {
-    const half = this.signed ? 127 : 254;
+  /** Palette entries of many values. */
+  indices(values: ArrayLike<number>, out = new Uint8Array(values.length)): Uint8Array {
     const zero = this.signed ? 128 : 1;
-    const factor = this.max ? half / this.max : 0;
+    const top = 255 - zero;
+    const bottom = 1 - zero;
+    const factor = this.max ? top / this.max : 0;
     for (let i = 0; i < values.length; i++) {
       const v = values[i];
-      // Math.round would cost a call per cell; +0.5 and truncation agree with it for positive numbers
-      const q = v * factor + zero + 0.5;
+      const q = factor ? v * factor : 0;
       // biome-ignore lint/suspicious/noSelfCompare: the quickest test for NaN
       if (v !== v) out[i] = 0;
-      else out[i] = q < 1 ? 1 : Math.min(q, 255);
+      else if (q >= top) out[i] = 255;
+      else if (q <= bottom) out[i] = 1;
+      // Rounded away from zero on both sides: the scale is symmetric to the last entry.
+      else out[i] = q < 0 ? zero - ((0.5 - q) | 0) : zero + ((0.5 + q) | 0);
     }
     return out;
   }

@@ -31,7 +31,7 @@ export function defineWidget<T extends object>(
       const ends: (() => void)[] = [];
       const theme = watchTheme(root);
       const fail = (error: unknown) => showError(root, error);
-      const binding = bind<T>(model, fail);
+      const binding = bind<T>(model, fail, () => clearError(root));
       const requests = new Requests(model, { onBusy: (busy) => onBusy?.(context, busy) });
       const context: Context<T> = {
         root,
@@ -63,11 +63,15 @@ export function defineWidget<T extends object>(
   };
 }
 
+function clearError(root: HTMLElement): void {
+  root.querySelector(":scope > .nw-fatal")?.remove();
+}
+
 /** An error inside the view it belongs to, with what to do. */
 export function showError(root: HTMLElement, error: unknown): void {
   console.error(error);
   const text = error instanceof Error ? error.message : String(error);
-  root.querySelector(":scope > .nw-fatal")?.remove();
+  clearError(root);
   root.prepend(
     h(
       "div",

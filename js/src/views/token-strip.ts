@@ -205,8 +205,7 @@ function paint(element: HTMLElement, cell: TokenCell, props: TokenStripProps, lo
   const second = underline ? strongestOf(underline, cell) : 0;
   const share = underline?.scale.max ? Math.min(1, Math.abs(second) / underline.scale.max) : 0;
   const line = share > 0.02 ? `${Math.max(1, Math.round(share * 4))}px` : "";
-  if (style.getPropertyValue("--nw-line-height") !== line)
-    style.setProperty("--nw-line-height", line || "0px");
+  if (style.getPropertyValue("--nw-line-height") !== line) style.setProperty("--nw-line-height", line);
   element.toggleAttribute("data-negative", second < 0);
   element.setAttribute("aria-selected", String(locked));
   const label = [spoken(cell.text), ...(scores ? [num(strongestOf(scores, cell))] : [])].join(", ");

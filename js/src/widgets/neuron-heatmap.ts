@@ -13,6 +13,7 @@ import {
   type MatrixInfo,
   type ModelInfo,
   type NeuronHeatmapState,
+  type Sort,
   type ViewState,
 } from "../lib/snapshot";
 import { stateBox } from "../lib/state-box";

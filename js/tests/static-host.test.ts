@@ -1,0 +1,127 @@
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { boot, StaticModel } from "../src/hosts/static-host";
+
+afterEach(() => {
+  document.body.replaceChildren();
+  location.hash = "";
+  delete document.documentElement.dataset.nwReady;
+});
+beforeEach(() => void vi.spyOn(console, "error").mockImplementation(() => {}));
+
+const block = (id: string, text: string) => {
+  const script = document.createElement("script");
+  script.type = "application/json";
+  script.id = id;
+  script.textContent = text;
+  document.body.append(script);
+};
+const place = (id: string, kind: string) => {
+  const el = document.createElement("div");
+  Object.assign(el.dataset, { nwView: id, nwKind: kind });
+  document.body.append(el);
+  return el;
+};
+
+it("gives each view its state, with its buffers in place", async () => {
+  block("nw-c1", ` ${btoa("\u0001\u0002\u0003")}\n`);
+  block(
+    "nw-state",
+    JSON.stringify({
+      a: {
+        kind: "probe",
+        state: { _matrix: { dtype: "uint8", shape: [3] } },
+        buffers: [{ path: ["_matrix", "data"], id: "nw-c1", encoding: "raw" }],
+      },
+    }),
+  );
+  place("a", "probe");
+  const render = vi.fn();
+  await boot({ probe: { render } });
+  const { model } = render.mock.calls[0][0];
+  const data = model.get("_matrix").data;
+  expect(data).toBeInstanceOf(DataView);
+  expect([data.getUint8(0), data.getUint8(2), data.byteLength]).toEqual([1, 3, 3]);
+  expect(Number(document.documentElement.dataset.nwReady)).toBeGreaterThanOrEqual(0);
+});
+
+it("shows an error in the view that has it, and draws the others", async () => {
+  block(
+    "nw-state",
+    JSON.stringify({
+      a: { kind: "bad", state: {}, buffers: [] },
+      b: { kind: "good", state: {}, buffers: [] },
+      c: { kind: "good", state: { x: {} }, buffers: [{ path: ["x", "data"], id: "gone", encoding: "raw" }] },
+    }),
+  );
+  const [bad, good, lost, unknown, missing] = [
+    place("a", "bad"),
+    place("b", "good"),
+    place("c", "good"),
+    place("b", "constructor"),
+    place("zz", "good"),
+  ];
+  await boot({
+    bad: {
+      render() {
+        throw new Error("<b>no shape</b>");
+      },
+    },
+    good: { render: ({ el }: { el: HTMLElement }) => el.append("drawn") } as never,
+  });
+  expect(good.textContent).toBe("drawn");
+  expect(bad.querySelector("[role=alert]")?.textContent).toContain("<b>no shape</b>");
+  expect(bad.querySelector("b")).toBeNull();
+  expect(lost.textContent).toMatch(/lost the data block gone/);
+  expect(unknown.textContent).toMatch(/no script for views of the kind "constructor"/);
+  expect(missing.textContent).toMatch(/no data for the view "zz"/);
+  expect(document.documentElement.dataset.nwReady).toBeDefined();
+});
+
+it("answers every message: there is no kernel", async () => {
+  const model = new StaticModel({});
+  const heard = vi.fn();
+  model.on("msg:custom", heard);
+  model.send({ id: "7", kind: "card" } as never);
+  expect(heard).not.toHaveBeenCalled();
+  await Promise.resolve();
+  expect(heard.mock.calls[0][0]).toMatchObject({ id: "7", ok: false, error: { type: "NoKernel" } });
+});
+
+it("selects the neuron that the address names, in the views that can", async () => {
+  block(
+    "nw-state",
+    JSON.stringify({
+      a: { kind: "probe", state: { selected_neuron: null }, buffers: [] },
+      b: { kind: "probe", state: { selected_token: 3 }, buffers: [] },
+    }),
+  );
+  place("a", "probe");
+  place("b", "probe");
+  location.hash = "#L5.mlp%5B131%5D";
+  const models: StaticModel[] = [];
+  await boot({ probe: { render: ({ model }: { model: StaticModel }) => models.push(model) } as never });
+  expect(models.map((model) => model.get("selected_neuron"))).toEqual(["L5.mlp[131]", undefined]);
+  for (const [hash, expected] of [
+    ["#L2.mlp[7]", "L2.mlp[7]"],
+    ["#introduction", "L2.mlp[7]"],
+    ["#%E0%A4%A", "L2.mlp[7]"],
+  ]) {
+    location.hash = hash;
+    window.dispatchEvent(new Event("hashchange"));
+    expect(models[0].get("selected_neuron")).toBe(expected);
+  }
+});
+
+it("tells listeners of changes only", () => {
+  const model = new StaticModel({ a: 1 });
+  const heard = vi.fn();
+  model.on("change:a", heard);
+  model.set("a", 1);
+  expect(heard).not.toHaveBeenCalled();
+  model.set({ a: 2, b: 3 });
+  expect(heard).toHaveBeenCalledOnce();
+  expect(model.get("b")).toBe(3);
+  model.off("change:a", heard);
+  model.set("a", 5);
+  expect(heard).toHaveBeenCalledOnce();
+});
