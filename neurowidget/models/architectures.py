@@ -60,9 +60,10 @@ class Location:
 
 @dataclass(frozen=True)
 class Layer:
-    """One block call: its sites, their widths, and why a site is not there."""
+    """One block call: its sites, their widths, why a site is not there, and when it ended in the probing forward."""
 
-    block: Call
+    name: str
+    finished: int
     sites: Mapping[str, Location]
     widths: Mapping[str, int]
     missing: Mapping[str, str] = field(default_factory=dict)
@@ -123,7 +124,7 @@ def find_architecture(module: nn.Module, trace: Trace, named_sites: Mapping[str,
     for name, blocks in groups.items():
         width = _hidden_shape(blocks[0].output)[2]
         layers = [_layer(trace, block, width, trace.tokens[name], name == "decoder") for block in blocks]
-        layers[0] = _with_embed(trace, layers[0], width)
+        layers[0] = _with_embed(trace, layers[0], blocks[0], width)
         stacks[name] = Stack(tuple(layers), width)
     if named_sites:
         stacks = apply_named_sites(module, trace, stacks, named_sites)
@@ -253,7 +254,9 @@ def _layer(trace: Trace, block: Call, width: int, tokens: int, has_encoder: bool
     else:
         key, value = next(iter(projection_or_reason.inputs.items()))
         sites["mlp"], widths["mlp"] = location(trace, projection_or_reason, "input", key), value.shape[-1]
-    return Layer(block, sites, widths, {site: why for site, why in missing.items() if site not in sites})
+    return Layer(
+        block.name, block.finished, sites, widths, {site: why for site, why in missing.items() if site not in sites}
+    )
 
 
 def _reads_beside(block: Call, calls: list[Call]) -> bool:
@@ -319,11 +322,11 @@ def _experts(block: Call) -> str | None:
     return None
 
 
-def _with_embed(trace: Trace, layer: Layer, width: int) -> Layer:
-    key = _hidden_input(layer.block)
+def _with_embed(trace: Trace, layer: Layer, block: Call, width: int) -> Layer:
+    key = _hidden_input(block)
     if key is None:
         return layer
-    place = location(trace, layer.block, "input", key)
+    place = location(trace, block, "input", key)
     missing = {site: why for site, why in layer.missing.items() if site != "embed"}
     return replace(
         layer, sites={**layer.sites, "embed": place}, widths={**layer.widths, "embed": width}, missing=missing
@@ -344,8 +347,7 @@ def _embeddings(module: nn.Module, trace: Trace) -> nn.Module | None:
 
 def _head(module: nn.Module, trace: Trace, stacks: Mapping[str | None, Stack]) -> nn.Module | None:
     """The layer that gives the logits: the last linear layer that ran outside the blocks, after them."""
-    blocks = [layer.block for stack in stacks.values() for layer in stack.layers]
-    end = max(block.finished for block in blocks)
+    end = max(layer.finished for stack in stacks.values() for layer in stack.layers)
     after = [c for c in trace.calls if c.order > end and is_linear(c.module) and isinstance(c.output, torch.Tensor)]
     logits = trace.output.get("logits")
     fitting = [c for c in after if isinstance(logits, torch.Tensor) and c.output.shape[-1] == logits.shape[-1]]

@@ -80,7 +80,8 @@ def _merge(trace: Trace, stack: Stack | None, calls: dict[str, list[Call]], patt
             hidden = as_hidden(value, patterns[site], batch=1)
             sites[site], widths[site] = location(trace, call, side, key), hidden.shape[-1]
             missing.pop(site, None)
-        block = calls["residual"][number] if "residual" in calls else old.block if old else None
-        assert block is not None  # residual is named, or the stack was found
-        layers.append(Layer(block, sites, widths, missing))
-    return Stack(tuple(layers), as_hidden(layers[0].block.output).shape[-1])
+        name, finished = (old.name, old.finished) if old else ("", 0)
+        if "residual" in calls:
+            name, finished = calls["residual"][number].name, calls["residual"][number].finished
+        layers.append(Layer(name, finished, sites, widths, missing))
+    return Stack(tuple(layers), layers[0].widths["residual"])

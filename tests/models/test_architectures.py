@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import families
@@ -245,7 +246,7 @@ def test_layers_that_are_dense_between_experts_keep_their_mlp() -> None:
 class Rebuilt(PlainTransformer):
     """The plain module with other blocks."""
 
-    def __init__(self, block: type[nn.Module]) -> None:
+    def __init__(self, block: Callable[[], nn.Module]) -> None:
         super().__init__(320)
         self.blocks = nn.ModuleList([block() for _ in range(2)])
 
@@ -278,35 +279,89 @@ def test_a_projection_that_does_not_run_is_not_chosen() -> None:
             model.locate(LayerSite(0, site))
 
 
-class FusedAttention(nn.Module):
-    """Query, key and value of the residual width, and an output projection that never runs as a module."""
+def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
+    return nn.functional.scaled_dot_product_attention(q[:, None], k[:, None], v[:, None], attn_mask=allowed)[:, 0]
+
+
+class InnerNormAttention(nn.Module):
+    """Normalises its own input; the output projection never runs as a module."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.norm = nn.LayerNorm(32)
         self.q, self.k, self.v, self.out = (nn.Linear(32, 32) for _ in range(4))
 
     def forward(self, x: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
-        q, k, v = (part(x)[:, None] for part in (self.q, self.k, self.v))
-        mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
-        return nn.functional.linear(mixed[:, 0], self.out.weight, self.out.bias)
+        x = self.norm(x)
+        mixed = attend(self.q(x), self.k(x), self.v(x), allowed)
+        return nn.functional.linear(mixed, self.out.weight, self.out.bias)
 
 
-class FusedBlock(nn.Module):
+class OnlyValueAttention(InnerNormAttention):
+    """Only the value projection runs as a module."""
+
+    def forward(self, x: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
+        return self.out.weight.sum() * attend(x @ self.q.weight, x @ self.k.weight, self.v(x), allowed)
+
+
+class LowRankAttention(InnerNormAttention):
+    """The query has two steps, the second as wide as the residual stream and alone in what it reads."""
+
     def __init__(self) -> None:
         super().__init__()
-        self.attention = FusedAttention()
-        self.up, self.down = nn.Linear(32, 32), nn.Linear(32, 32)
+        self.q_small, self.q = nn.Linear(32, 8), nn.Linear(8, 32)
+
+    def forward(self, x: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
+        return self.out(attend(self.q(self.q_small(x)), self.k(x), self.v(x), allowed))
+
+
+class OwnBlock(nn.Module):
+    """A pre-norm block without norms; `down` runs as a module unless `fused`."""
+
+    def __init__(self, attention: type[nn.Module], fused: bool = False) -> None:
+        super().__init__()
+        self.attention, self.fused = attention(), fused
+        self.up, self.gate, self.down = (nn.Linear(32, 32) for _ in range(3))
 
     def forward(self, x: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
         x = x + self.attention(x, allowed)
-        return x + self.down(torch.relu(self.up(x)))
+        inner = torch.relu(self.gate(x)) * self.up(x)
+        return x + (inner @ self.down.weight.T if self.fused else self.down(inner))
 
 
-def test_value_is_not_taken_for_the_output_projection() -> None:
-    model = load_model(Rebuilt(FusedBlock), gpt2_like())
-    with pytest.raises(ValueError, match=r"attention\.out did not run"):
+@pytest.mark.parametrize("attention", [InnerNormAttention, OnlyValueAttention])
+def test_query_key_and_value_are_not_taken_for_the_output_projection(attention: type[nn.Module]) -> None:
+    model = load_model(Rebuilt(lambda: OwnBlock(attention)), gpt2_like())
+    with pytest.raises(ValueError, match=r"attention\.out.* did not run as a module"):
         model.locate(LayerSite(0, "attention"))
     assert model.locate(LayerSite(0, "mlp")).name == "blocks.0.down"
+
+
+def test_the_output_projection_is_the_last_that_fits() -> None:
+    model = load_model(Rebuilt(lambda: OwnBlock(LowRankAttention)), gpt2_like())
+    assert model.locate(LayerSite(0, "attention")).name == "blocks.0.attention.out"
+
+
+def test_gate_and_up_are_not_taken_for_the_down_projection() -> None:
+    model = load_model(Rebuilt(lambda: OwnBlock(LowRankAttention, fused=True)), gpt2_like())
+    with pytest.raises(ValueError, match=r"blocks\.0\.down did not run as a module"):
+        model.locate(LayerSite(0, "mlp"))
+
+
+def test_flat_values_are_marked() -> None:
+    assert families.model("opt").locate(LayerSite(0, "mlp")).flat
+    assert not families.model("opt").locate(LayerSite(0, "attention")).flat
+    assert not families.model("gpt2").locate(LayerSite(0, "mlp")).flat
+
+
+def test_chunked_feed_forward_has_no_mlp_site() -> None:
+    """`chunk_size_feed_forward` runs the MLP several times a layer, on a few tokens each."""
+    config = hf.BertConfig(**families._sizes(), chunk_size_feed_forward=2)
+    tokenizer = families.FAMILIES["bert"]()[1]
+    model = load_model(hf.BertModel(config).eval(), tokenizer)
+    assert model.sites == ("embed", "residual", "attention")
+    with pytest.raises(ValueError, match="mlp"):
+        model.locate(LayerSite(0, "mlp"))
 
 
 def test_a_plain_module_without_names_says_what_to_name() -> None:
