@@ -34,7 +34,7 @@ check: need-node $(STAMPS)/dev node_modules/.package-lock.json ## the fast check
 	$(BIN)/ruff format --check
 	$(BIN)/python scripts/check_files.py
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
+	$(BIN)/lint-imports --no-logo --no-cache
 	npm run lint
 	npm run build
 	@git diff --exit-code --stat -- neurowidget/static && test -z "$$(git ls-files --others --exclude-standard neurowidget/static)" || \
