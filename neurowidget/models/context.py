@@ -55,6 +55,12 @@ class Context:
         return chosen & (own >= 0)
 
 
+def context_without_mask(value: Tensor) -> Context:
+    """For a part of the model that is called by itself: all tokens are real."""
+    shape = value.shape[:2] if value.dim() == 3 else (1, value.shape[0])
+    return Context(torch.ones(shape, dtype=torch.long, device=value.device))
+
+
 def is_entry(module: nn.Module) -> bool:
     """Whether a module takes tokens and a mask: the whole model, or one stack of it."""
     names = _parameters(module)

@@ -9,24 +9,25 @@ padding and how many lie in the KV cache, and they restart the count of calls by
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
-from transformers.utils.generic import ModelOutput
 
-from neurowidget.models.context import Context, is_entry, read_context
+from neurowidget.models.context import Context, context_without_mask, read_context
+from neurowidget.models.hook_places import argument_place, entries_around, first_tensor, refuse_compiled, with_first
 from neurowidget.neuron import LayerSite
 
 if TYPE_CHECKING:
+    from neurowidget.models.batching import Batch
     from neurowidget.models.loading import NeuronModel
 
 Edit = Callable[[Tensor, Context], Tensor]
@@ -55,6 +56,33 @@ def editing(model: NeuronModel, edits: Mapping[LayerSite, Edit | Sequence[Edit]]
     InterventionNeverFired at the end of the block for a site that was not reached.
     """
     return Block(model, {site: [edit] if callable(edit) else list(edit) for site, edit in edits.items()}, None)
+
+
+def record_values(model: NeuronModel, batch: Batch, sites: Sequence[LayerSite]) -> dict[LayerSite, Tensor]:
+    """The values (batch, token, width) at `sites` of the clean model; the forward ends where the last of them is known.
+
+    What this thread has open on the model does not act. The values are inference tensors: copy them for autograd.
+    """
+    wanted = set(sites)
+    found: dict[LayerSite, Tensor] = {}
+
+    def take(site: LayerSite, value: Tensor) -> None:
+        found[site] = value
+        if len(found) == len(wanted) and may_stop:
+            raise _Enough
+
+    # Hooks of the user, and of accelerate, which puts weights back after a module ran, must see the end of the forward.
+    may_stop = not any(
+        module._forward_hooks or module._forward_pre_hooks or hasattr(module, "_hf_hook")
+        for module in model.module.modules()
+    )
+    with suspended(model), contextlib.suppress(_Enough), recording(model, list(wanted), take):
+        model.forward(batch)
+    return {site: found[site] for site in sites}
+
+
+class _Enough(Exception):  # noqa: N818  no error: it ends a forward
+    """Ends a forward of which everything wanted is known."""
 
 
 @contextmanager
@@ -184,22 +212,6 @@ def never_fired(sites: Sequence[LayerSite]) -> str:
     )
 
 
-def refuse_compiled(root: nn.Module, modules: Iterable[nn.Module]) -> None:
-    """Raise RuntimeError when one of `modules` lies within a compiled module, whose graph ignores new hooks."""
-    wanted = {id(module) for module in modules}
-    for name, module in root.named_modules():
-        compiled = (
-            hasattr(module, "_orig_mod")
-            or getattr(module, "_compiled_call_impl", None) is not None
-            or hasattr(vars(module).get("forward"), "_torchdynamo_orig_callable")
-        )
-        if compiled and any(id(inner) in wanted for inner in module.modules()):
-            raise RuntimeError(
-                f"{name or 'the model'} is compiled (torch.compile), and hooks added afterwards are ignored. Load the "
-                "module as it was before: `compiled._orig_mod`, or a copy on which `.compile()` was not called."
-            )
-
-
 class _Board:
     """The hooks of one root module and, per thread, the blocks that are open."""
 
@@ -214,7 +226,7 @@ class _Board:
             return self.states.setdefault(threading.get_ident(), _State())
 
     def open(self, block: Block) -> None:
-        around = _entries(block.root, block.modules.values()) if block.modules else []
+        around = entries_around(block.root, block.modules.values()) if block.modules else []
         wanted: dict[_Spot, nn.Module] = {(id(entry), "entry", 0): entry for entry in around}
         wanted |= block.modules
         state = self.state()
@@ -288,7 +300,7 @@ class _Board:
         state = self.states.get(threading.get_ident())
         if state is None:
             return None
-        where = _argument(spot[2], args, kwargs)
+        where = argument_place(spot[2], args, kwargs)
         old = args[where] if isinstance(where, int) else kwargs[where]
         value = self._pass(state, spot, old)
         if value is old:
@@ -301,16 +313,16 @@ class _Board:
         state = self.states.get(threading.get_ident())
         if state is None:
             return None
-        old = _first_tensor(output)
+        old = first_tensor(output)
         value = self._pass(state, spot, old)
-        return None if value is old else _with_first(output, value)
+        return None if value is old else with_first(output, value)
 
     def _pass(self, state: _State, spot: _Spot, value: Tensor) -> Tensor:
         """Count a call and run the edits, then the recordings, of the blocks that this thread has open."""
         call = state.calls.get(spot, 0)
         state.calls[spot] = call + 1
         frames = [f.context for f in state.frames if spot[0] in f.members and f.context is not None]
-        context = frames[-1] if frames else _without_mask(value)
+        context = frames[-1] if frames else context_without_mask(value)
         blocks = [block for block in state.blocks if not block.paused and spot in block.seats]
         # OPT hands its MLP all tokens of all texts in one axis.
         flat = value.dim() == 2 and value.shape[0] == context.shape[0] * context.shape[1]
@@ -327,49 +339,6 @@ class _Board:
         if new is old:
             return value
         return new.reshape(value.shape) if flat else new
-
-
-def _without_mask(value: Tensor) -> Context:
-    """For a part of the model that is called by itself: all tokens are real."""
-    shape = value.shape[:2] if value.dim() == 3 else (1, value.shape[0])
-    return Context(torch.ones(shape, dtype=torch.long, device=value.device))
-
-
-def _argument(where: int | str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> int | str:
-    """The place of the value among the arguments of a call: `where`, or the first tensor if it is passed otherwise."""
-    if (where < len(args)) if isinstance(where, int) else (where in kwargs):
-        return where
-    places: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
-    return next(place for place, value in places if isinstance(value, Tensor) and value.is_floating_point())
-
-
-def _first_tensor(output: Any) -> Tensor:
-    if isinstance(output, Tensor):
-        return output
-    values = output.values() if isinstance(output, Mapping) else output
-    return next(value for value in values if isinstance(value, Tensor))
-
-
-def _with_first(output: Any, value: Tensor) -> Any:
-    """`output`, of the same type, with its first tensor replaced."""
-    if isinstance(output, Tensor):
-        return value
-    old = _first_tensor(output)
-    if isinstance(output, Mapping):
-        items = {key: value if item is old else item for key, item in output.items()}
-        make: Any = type(output)
-        return make(**items) if isinstance(output, ModelOutput) else make(items)
-    parts = [value if item is old else item for item in output]
-    return type(output)(*parts) if hasattr(output, "_fields") else type(output)(parts)
-
-
-def _entries(root: nn.Module, modules: Iterable[nn.Module]) -> list[nn.Module]:
-    """The root and the modules around `modules` that take tokens and a mask, outermost first."""
-    wanted = {id(module) for module in modules}
-    names = [name for name, module in root.named_modules(remove_duplicate=False) if id(module) in wanted]
-    parts = [name.split(".") for name in names]
-    around = sorted({".".join(path[:depth]) for path in parts for depth in range(1, len(path) + 1)}, key=len)
-    return [root, *{id(m): m for m in map(root.get_submodule, around) if is_entry(m)}.values()]
 
 
 _boards: weakref.WeakKeyDictionary[nn.Module, _Board] = weakref.WeakKeyDictionary()

@@ -37,9 +37,7 @@ def record_text(model: NeuronModel, sites: Iterable[LayerSite], source: Any) -> 
     """The clean values (token, width) of one text, a pair (text, target text) or ready ids, at `sites`."""
     pair = isinstance(source, tuple) and len(source) == 2 and isinstance(source[1], str)
     batch = model.encode([source[0]], targets=[source[1]]) if pair else model.encode([source])
-    recorded: dict[LayerSite, Tensor] = {}
-    with hooks.suspended(model), hooks.recording(model, list(sites), recorded.__setitem__):
-        model.forward(batch)
+    recorded = hooks.record_values(model, batch, list(sites))
     # Copies made outside inference mode, since they may meet autograd.
     return {site: value[0].clone() for site, value in recorded.items()}
 

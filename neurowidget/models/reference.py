@@ -9,26 +9,27 @@ tokens stand for words and count as ordinary.
 from __future__ import annotations
 
 import logging
-import random
 import weakref
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from neurowidget.models import hooks
-from neurowidget.models.batching import special_ids
 from neurowidget.models.context import Context
 from neurowidget.models.edits import Columns, width_of
-from neurowidget.models.progress import StopFlag, check
+from neurowidget.models.progress import StopFlag
 from neurowidget.models.readout import stack_context
+from neurowidget.models.reference_texts import checked_texts, chosen_texts, recorded_texts, role_names, roles
 from neurowidget.neuron import LayerSite
 
 if TYPE_CHECKING:
     from neurowidget.models.batching import Batch
     from neurowidget.models.loading import NeuronModel
+
+__all__ = ["Donors", "ReferenceMeans", "checked_texts", "donors", "mean_edit", "means_for", "model_reference"]
+__all__ += ["reference_means", "resample_edits", "role_names", "roles"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +37,6 @@ MIN_TOKENS = 1_000
 MAX_TOKENS = 4_000  # enough: the standard error of a mean is then 1.6 % of the neuron's standard deviation
 DONOR_TOKENS = 1_024
 DONOR_BYTES = 2**28
-BATCH_TOKENS = 1_024
-FIRST = "first"
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +73,7 @@ def reference_means(
     until its weights change. Raises ValueError under 1,000 tokens. A seq2seq decoder reads the same texts.
     """
     stack, name = _stack_and_site(site)
-    chosen, label = _texts(model, texts)
+    chosen, label = chosen_texts(model, texts)
     key = ("means", stack, name, tuple(chosen), seed)
     kept = _kept(model.module)
     if key not in kept:
@@ -108,31 +107,6 @@ def mean_edit(
     """What `Edit` puts in the place of columns: their mean at each token's role."""
     table = columns.of(means.table(model, site.layer))
     return lambda old, context: table.to(old)[roles(model, context).to(old.device)]
-
-
-def role_names(model: NeuronModel) -> list[str]:
-    """The roles that tokens of this model may have, in the order in which `roles` numbers them from 1."""
-    return [FIRST, *_special_ids(model)]
-
-
-def roles(model: NeuronModel, context: Context) -> Tensor:
-    """The role of each token of a forward, int64 (batch, token): 0 is ordinary, else 1 + its place in `role_names`."""
-    if context.input_ids is None:
-        raise ValueError("a mean by role needs token ids, but this forward was given embeddings (inputs_embeds)")
-    found = torch.zeros_like(context.input_ids)
-    if model.kind == "causal_lm":
-        found[context.positions() == 0] = 1
-    for number, token in enumerate(_special_ids(model).values(), start=2):
-        found[context.input_ids == token] = number
-    return found
-
-
-def checked_texts(texts: Any) -> tuple[str, ...]:
-    """Reference texts as a tuple; raises TypeError for a single string or anything else."""
-    given = () if isinstance(texts, str) else tuple(texts)
-    if not given or not all(isinstance(text, str) for text in given):
-        raise TypeError(f"expected reference texts as a list of strings, got {type(texts).__name__}: {texts!r}"[:200])
-    return given
 
 
 def resample_edits(
@@ -193,7 +167,7 @@ def donors(
 
     Fewer tokens are kept (not under 128) when the sites are so many that they would fill more than 256 MiB.
     """
-    chosen, label = _texts(model, texts)
+    chosen, label = chosen_texts(model, texts)
     key = ("donors", tuple(sites), tuple(chosen), seed)
     kept = _kept(model.module)
     if key not in kept:
@@ -208,20 +182,16 @@ def _donors(model: NeuronModel, sites: Sequence[LayerSite], texts: Sequence[str]
     budget = max(128, min(DONOR_TOKENS, DONOR_BYTES // token_bytes))
     parts: dict[LayerSite, list[Tensor]] = {site: [] for site in sites}
     found_roles: list[Tensor] = []
-    ordinary = 0
-    for context, recorded in _recorded(model, sites, texts, seed, None):
+    for context, recorded in recorded_texts(model, sites, texts, seed, budget):
         real = context.positions() >= 0
         role = roles(model, context)[real].cpu()
         found_roles.append(role)
         for site in sites:
             parts[site].append(recorded[site][real.to(recorded[site].device)].float().cpu().clone())
-        ordinary += int((role == 0).sum())
-        if ordinary >= budget:
-            break
-    _require_tokens(ordinary, min(MIN_TOKENS, budget), label)
     role = torch.cat(found_roles)
-    order = torch.argsort(role, stable=True)
     counts = torch.bincount(role, minlength=len(role_names(model)) + 1)
+    _require_tokens(int(counts[0]), min(MIN_TOKENS, budget), label)
+    order = torch.argsort(role, stable=True)
     values = {site: torch.cat(tensors)[order] for site, tensors in parts.items()}
     return Donors(values, counts.cumsum(0) - counts, counts, label)
 
@@ -235,81 +205,36 @@ def _means(
     seed: int,
     should_stop: StopFlag | None,
 ) -> ReferenceMeans:
-    sites = [LayerSite(layer, site, stack) for layer in _layers(model, stack)]
-    width, number = width_of(model, sites[0]), len(role_names(model)) + 1
-    sums = torch.zeros(len(sites), number, width, dtype=torch.float64)
+    sites = _addresses(model, stack, site)
+    width, number = model.width(site, stack), len(role_names(model)) + 1
+    sums = torch.zeros(sites[-1].layer + 1, number, width, dtype=torch.float64)
     counts = torch.zeros(number, dtype=torch.long)
-    for context, recorded in _recorded(model, sites, texts, seed, should_stop):
+    for context, recorded in recorded_texts(model, sites, texts, seed, MAX_TOKENS, should_stop):
         real = context.positions() >= 0
         role = roles(model, context)[real].cpu()
         counts += torch.bincount(role, minlength=number)
-        for layer, address in enumerate(sites):
-            value = recorded[address][real.to(recorded[address].device)].cpu().double()
-            sums[layer].index_add_(0, role, value)
-        if counts[0] >= MAX_TOKENS:
-            break
+        for address, value in recorded.items():
+            sums[address.layer].index_add_(0, role, value[real.to(value.device)].cpu().double())
     tokens = int(counts[0])
     _require_tokens(tokens, MIN_TOKENS, label)
     means = (sums / counts.clamp(min=1)[None, :, None]).float()
+    means[sorted(set(range(len(means))) - {address.layer for address in sites})] = float("nan")
     special = {name: means[:, row] for row, name in enumerate(role_names(model), start=1) if counts[row]}
     return ReferenceMeans(site, stack, means[:, 0].clone(), special, f"{label} ({tokens:,} tokens)", tokens)
 
 
-def _recorded(
-    model: NeuronModel, sites: Sequence[LayerSite], texts: Sequence[str], seed: int, should_stop: StopFlag | None
-) -> Iterator[tuple[Context, dict[LayerSite, Tensor]]]:
-    """Clean values at `sites`, batch by batch, of the texts in an order drawn by `seed`."""
-    order = list(texts)
-    random.Random(seed).shuffle(order)
-    for batch in _batches(model, order):
-        check(should_stop)
-        recorded: dict[LayerSite, Tensor] = {}
-        with hooks.suspended(model), hooks.recording(model, sites, recorded.__setitem__):
-            model.forward(batch)
-        yield stack_context(batch, sites[0].stack), recorded
-
-
-def _batches(model: NeuronModel, texts: Sequence[str]) -> Iterator[Batch]:
-    """Batches of about 1,024 tokens; a text that is too long for the model goes in as parts."""
-    pending: list[str] = []
-    size = 0
-    for text in texts:
-        for part, length in _fitting(model, text):
-            if pending and size + length > BATCH_TOKENS:
-                yield _encode(model, pending)
-                pending, size = [], 0
-            pending.append(part)
-            size += length
-    if pending:
-        yield _encode(model, pending)
-
-
-def _fitting(model: NeuronModel, text: str) -> Iterator[tuple[str, int]]:
-    """The text and its number of tokens, or, when the model refuses it as too long, its halves."""
-    try:
-        length = int(max(_encode(model, [text]).lengths))
-    except ValueError:
-        words = text.split()
-        if len(words) > 1:
-            yield from _fitting(model, " ".join(words[: len(words) // 2]))
-            yield from _fitting(model, " ".join(words[len(words) // 2 :]))
-        return
-    if length:
-        yield text, length
-
-
-def _encode(model: NeuronModel, texts: list[str]) -> Batch:
-    return model.encode(texts, targets=texts) if model.kind == "seq2seq_lm" else model.encode(texts)
-
-
-def _texts(model: NeuronModel, texts: Sequence[str] | None) -> tuple[Sequence[str], str]:
-    if texts is not None:
-        checked = checked_texts(texts)
-        return checked, f"{len(checked)} reference texts"
-    from neurowidget.models.bundled import sample_texts
-
-    name = "prose" if model.kind.endswith("_lm") else "movies"
-    return sample_texts(name), f"the bundled sample {name!r}"
+def _addresses(model: NeuronModel, stack: str | None, site: str) -> list[LayerSite]:
+    """The layers that have this site; raises ValueError, which says what there is, when none has."""
+    found: list[LayerSite] = []
+    for layer in range(model.layers(stack)):
+        try:
+            model.locate(LayerSite(layer, site, stack))
+        except ValueError:
+            if layer + 1 == model.layers(stack) and not found:
+                raise
+            continue
+        found.append(LayerSite(layer, site, stack))
+    return found
 
 
 def _require_tokens(found: int, wanted: int, label: str) -> None:
@@ -318,21 +243,6 @@ def _require_tokens(found: int, wanted: int, label: str) -> None:
             f"{label}: {found:,} ordinary (not special) tokens, but a reference needs {wanted:,} or more; "
             "give more texts, or None for the bundled sample"
         )
-
-
-def _special_ids(model: NeuronModel) -> dict[str, int]:
-    """Role -> token id of the special tokens that stand for no word, also where padding borrows the unknown token."""
-    tokenizer = model.tokenizer
-    structure, words = (
-        {getattr(tokenizer, f"{role}_token_id", None) for role in roles}
-        for roles in (("bos", "eos", "cls", "sep"), ("unk", "mask"))
-    )
-    ids = sorted(special_ids(tokenizer) - (words - structure))
-    return {str(tokenizer.convert_ids_to_tokens(i)): i for i in ids}
-
-
-def _layers(model: NeuronModel, stack: str | None) -> Sequence[int]:
-    return range(model.layers(stack))
 
 
 def _stack_and_site(site: str | LayerSite) -> tuple[str | None, str]:

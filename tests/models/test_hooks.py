@@ -308,6 +308,35 @@ def test_suspended_runs_clean_inside_a_block():
         assert model.forward(batch)["logits"].tolist() == [[27, 19]]
 
 
+@pytest.mark.parametrize("name", families.EIGHT)
+def test_recorded_values_are_clean_and_end_the_forward_early(name):
+    model = families.build(name)
+    batch = model.encode(families.RAGGED_TEXTS)
+    stack = model.stacks[0] if model.stacks else None
+    sites = [LayerSite(1, "mlp", stack), LayerSite(0, "residual", stack)]
+    expected: dict[LayerSite, torch.Tensor] = {}
+    with hooks.recording(model, sites, expected.__setitem__):
+        model.forward(batch)
+    before = hook_dicts(model.module)
+    found = hooks.record_values(model, batch, sites)
+    assert hook_dicts(model.module) == before
+    assert list(found) == sites
+    assert all(torch.equal(found[site], expected[site]) for site in sites)
+    with hooks.editing(model, {sites[1]: double}):
+        assert torch.equal(hooks.record_values(model, batch, sites)[sites[0]], expected[sites[0]])
+        model.forward(batch)
+    last = model.locate(LayerSite(2, "residual", stack)).module
+    calls: list[int] = []
+    plain = last.forward
+    last.forward = lambda *args, **kwargs: calls.append(1) or plain(*args, **kwargs)
+    hooks.record_values(model, batch, sites)
+    assert calls == []
+    handle = model.module.register_forward_hook(lambda *args: None)
+    hooks.record_values(model, batch, sites)  # a hook of the user must see the end
+    handle.remove()
+    assert calls == [1]
+
+
 def test_an_edit_of_another_shape_is_refused():
     model = hand_model()
     block = hooks.editing(model, {MLP: lambda value, context: value[:, :, :1]})
