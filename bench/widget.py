@@ -130,14 +130,14 @@ def wire(rounds: int) -> dict[str, Any]:
             page = watched.page
             jupyter.open_notebook(page, address, "wire.ipynb")
             jupyter.command(page, "notebook:run-all-cells")
-            page.wait_for_selector(".nw-root canvas", timeout=60_000)
+            page.wait_for_selector(".nw canvas", timeout=60_000)
             page.evaluate(WATCH)
             for number in range(rounds):
                 page.evaluate("window.nwPainted = 0")
                 started, size = jupyter.run_code(page, SEND.format(peak=1000 + number)).split()
                 page.wait_for_function("window.nwPainted > 0", timeout=60_000)
                 arrived.append(page.evaluate("window.nwPainted") / 1000 - float(started))
-            canvas = page.locator(".nw-root canvas").first
+            canvas = page.locator(".nw canvas").first
             for number in range(rounds):
                 box = canvas.bounding_box()
                 assert box is not None
@@ -156,7 +156,7 @@ def wire(rounds: int) -> dict[str, Any]:
 
 
 WATCH = """() => {
-  const root = document.querySelector('.nw-root');
+  const root = document.querySelector('.nw');
   new MutationObserver(() => { window.nwPainted ||= Date.now(); })
     .observe(root, { subtree: true, childList: true, characterData: true, attributes: true });
 }"""

@@ -80,9 +80,10 @@ class View(anywidget.AnyWidget):
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]
-        output = self._fallback_bundle()
-        self._fallback_output = display(output, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        bundle = self._repr_mimebundle_()
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        display(data, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
+        self._fallback_output = display(self._fallback_bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
 
     def _fallback_bundle(self) -> dict[str, str]:
         return {"text/html": self.fallback_html(), "text/plain": ""}

@@ -57,7 +57,8 @@ def test_display_is_the_view_and_then_its_static_copy(strip, monkeypatch):
     monkeypatch.setattr("IPython.display.display", display)
     strip._ipython_display_()
     assert len(shown) == 2
-    assert "application/vnd.jupyter.widget-view+json" in str(shown[0][0])
+    assert "application/vnd.jupyter.widget-view+json" in shown[0][0]
+    assert all(isinstance(data, dict) and options["raw"] for data, options in shown)
     assert "+6.0000" in shown[1][0]["text/html"]
 
 
