@@ -2,7 +2,6 @@
 import { maxAbs, type Scale, Scale as ScaleOf } from "../lib/colour";
 import type { ExplorerData } from "../lib/explorer-data";
 import { memo } from "../lib/explorer-data";
-import { field } from "../lib/field";
 import { count, num, seconds, signed } from "../lib/format";
 import { type Intervention, sameInterventions } from "../lib/interventions";
 import { type Card, DEFAULT_VIEW, type ExplorerState, type ExplorerView } from "../lib/payload";
@@ -35,6 +34,7 @@ export class Scales {
   readonly effect = new ColourRange();
   readonly attribution = signedScale();
   readonly removal = signedScale();
+  readonly outside = memo(outside);
   readonly spread = memo((max: number, dark: boolean) => new ScaleOf({ signed: false, max, dark }));
 }
 
@@ -249,13 +249,8 @@ export class Scene {
     const scale = byEffect ? effects.scale : this.activationScale();
     const values = byEffect ? effects.values : data.activations;
     const at = byEffect ? null : shownToken;
-    const source = values ?? data.preview;
-    const drawn =
-      view.tab === "layer" && values
-        ? [values.slice(Math.max(0, data.model.layers.indexOf(view.layer)))]
-        : source
-          ? field(source, values ? at : null)
-          : [];
+    const row = view.tab === "layer" && values ? Math.max(0, data.model.layers.indexOf(view.layer)) : null;
+    const drawn = values ? data.drawn(values, at, row) : data.drawn(data.preview, null, null);
     const sorts: Sort[] = ["index", "activation", "variance"];
     return {
       view,
@@ -280,7 +275,7 @@ export class Scene {
         return effect === null ? [] : [[effects?.info.name ?? "effect", signed(effect)] as const];
       },
       ranked: () => this.ranked(),
-      ...outside(drawn, scale),
+      ...this.scales.outside(drawn, scale),
       theme: now.theme,
       height: MAP_HEIGHT,
     };

@@ -117,6 +117,11 @@ export class ExplorerData {
   #effectRows = memo((array: NdArray) => field(array, null));
   #deviation = memo(deviation);
 
+  /** What a map shows: rows (layer, neuron) at a token, or one layer with all its tokens as a single row. */
+  drawn = memo((array: NdArray | null, token: number | null, row: number | null) =>
+    !array ? [] : row === null ? field(array, token) : [array.slice(row)],
+  );
+
   /** The 100 strongest of rows (layer, neuron), with the effects where they are known. */
   ranked = memo((rows: readonly Float32Array[], _effects: NdArray | null) => {
     const { layers, site, stack } = this.model ?? { layers: [], site: "", stack: null };

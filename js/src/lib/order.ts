@@ -1,7 +1,18 @@
 // Which neurons come first: strongest at the left, NaN last, ties by index so that the order is stable.
 
-/** Indices by falling |key|. */
+const orders = new WeakMap<ArrayLike<number>, Int32Array>();
+
+/** Indices by falling |key|; sorted once for each array, which must not change afterwards. */
 export function byStrength(keys: ArrayLike<number>): Int32Array {
+  let order = orders.get(keys);
+  if (!order) {
+    order = sorted(keys);
+    orders.set(keys, order);
+  }
+  return order;
+}
+
+function sorted(keys: ArrayLike<number>): Int32Array {
   const size = Float32Array.from(keys, (v) => (Number.isNaN(v) ? -1 : Math.abs(v)));
   return Int32Array.from({ length: size.length }, (_, i) => i).sort((a, b) => size[b] - size[a] || a - b);
 }

@@ -68,6 +68,8 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
   };
   let lastLock: "token" | "neuron" = "neuron";
   let lastStatus: unknown = null;
+  let waiting = false;
+  let open = true;
 
   // -- what a person does -------------------------------------------------------------------------------------------
 
@@ -75,7 +77,7 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
     now.problem = error instanceof Error ? error.message : String(error);
     now.dismissed = "";
     now.asking = false;
-    draw();
+    redraw();
   };
   /** The kernel should hear of this: when it does not answer in time, the status line says that it is busy. */
   const expectAnswer = () => {
@@ -83,7 +85,7 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
   };
   const setView = (change: Partial<ExplorerView>) => {
     binding.set("view", { ...DEFAULT_VIEW, ...binding.get("view"), ...change });
-    draw();
+    redraw();
   };
   const run = (text: string) => {
     now.asking = true;
@@ -92,12 +94,12 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
     if (text === binding.get("text")) void requests.send("rerun").catch(report);
     else binding.set("text", text);
     expectAnswer();
-    draw();
+    redraw();
   };
   const lockToken = (token: number | null) => {
     if (token !== null) lastLock = "token";
     binding.set("selected_token", token);
-    draw();
+    redraw();
   };
   const lockNeuron = (neuron: string | null) => {
     if (neuron) lastLock = "neuron";
@@ -106,13 +108,13 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
     const view = binding.get("view");
     if (layer !== undefined && view?.tab !== "layer" && view?.layer !== layer) setView({ layer });
     if (neuron && !cards.of(neuron)) expectAnswer();
-    draw();
+    redraw();
   };
   const pin = (neuron: string) => {
     const pinned = binding.get("pinned_neurons") ?? [];
     const rest = pinned.filter((name) => name !== neuron);
     binding.set("pinned_neurons", rest.length < pinned.length ? rest : [...pinned, neuron]);
-    draw();
+    redraw();
   };
   const hover = (neuron: string | null, token: number | null) => {
     if (neuron === now.hoveredNeuron && token === now.hoveredToken) return;
@@ -124,7 +126,7 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
     change();
     now.problem = "";
     expectAnswer();
-    draw();
+    redraw();
   };
   const put = (item: Intervention) => edit(() => edits.put(item));
   const act = (neuron: string, kind: InterventionKind) => {
@@ -154,7 +156,7 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
     onDismiss: () => {
       now.dismissed = scene().problem;
       now.problem = "";
-      draw();
+      redraw();
     },
     onRerun: () => run(binding.get("text")),
   });
@@ -212,11 +214,11 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
     onToken: lockToken,
     onQuantile: (quantile: string) => {
       now.quantile = quantile;
-      draw();
+      redraw();
     },
     onContext: (size: number) => {
       now.context = size;
-      draw();
+      redraw();
     },
   };
   const card = neuronCard(first, cardEvents);
@@ -227,6 +229,21 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
     const { canUndo, canRedo } = edits.history;
     return new Scene(binding.get, data, cards, scales, { ...now, canUndo, canRedo, theme: theme.theme });
   };
+
+  /** Draw once, after everything that changes now has changed. */
+  function redraw() {
+    if (waiting) return;
+    waiting = true;
+    queueMicrotask(() => {
+      waiting = false;
+      if (!open) return;
+      try {
+        draw();
+      } catch (error) {
+        context.fail(error);
+      }
+    });
+  }
 
   /** Only what follows the pointer. */
   function drawLooking(s: Scene) {
@@ -241,7 +258,7 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
     if (shown) card.update(s.card(shown, compared));
     if (compared) {
       otherCard.update(s.card(compared, s.neuron));
-      if (s.live) cards.want(compared, draw, report);
+      if (s.live) cards.want(compared, redraw, report);
     }
     start.hidden = Boolean(s.neuron) || !neurons;
     if (!start.hidden) {
@@ -269,7 +286,7 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
     setText(source, data.model?.hash ? `${data.model.name} ${data.model.hash.slice(0, 8)}` : "");
   }
 
-  function heard() {
+  function take() {
     data.update((name) => binding.get(name));
     cards.take(binding.get);
     edits.seen();
@@ -277,7 +294,6 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
     if (state !== lastStatus || binding.get("text") === binding.get("_text_answered")) now.asking = false;
     if (state !== lastStatus) now.dismissed = "";
     lastStatus = state;
-    draw();
   }
 
   function letGo(event: KeyboardEvent) {
@@ -297,13 +313,17 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
 
   requests.options.onBusy = (busy) => {
     now.busy = busy;
-    draw();
+    redraw();
   };
-  binding.on(TRAITS, heard);
+  binding.on(TRAITS, () => {
+    take();
+    redraw();
+  });
   root.addEventListener("keydown", letGo);
   context.onDispose(keepKeys(root));
-  context.onDispose(theme.onChange(draw));
+  context.onDispose(theme.onChange(redraw));
   context.onDispose(() => {
+    open = false;
     edits.dispose();
     for (const view of [
       header,
@@ -319,5 +339,6 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
     ])
       view.destroy();
   });
-  heard();
+  take();
+  draw();
 });
