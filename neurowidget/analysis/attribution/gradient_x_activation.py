@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from neurowidget.analysis.attribution.explained_text import Text, encoded, explained_target, numbers, saturation
-from neurowidget.analysis.statistics.site_gradients import site_gradients
+from neurowidget.analysis.statistics.site_gradients import layers_of_site, site_gradients
 from neurowidget.models.display import tokens_of
 from neurowidget.models.readout import stack_context
-from neurowidget.neuron import LayerSite, Neuron
+from neurowidget.neuron import Neuron
 from neurowidget.results.attribution import Attribution
 
 if TYPE_CHECKING:
@@ -35,14 +35,11 @@ def gradient_x_activation(
     neuron form of gradient x input, and of attribution patching with 0 as reference. Raises ValueError for NaN and
     for a site or layer that the model has not.
     """
-    stack, _, name = site.rpartition(".")
-    model.width(site)
-    numbered = tuple(range(model.layers(stack or None)) if layers is None else layers)
-    sites = [LayerSite(layer, name, stack or None) for layer in numbered]
+    sites = layers_of_site(model, site, layers)
     batch = encoded(model, text, target_text)
     chosen = explained_target(model, batch, target, position, of)
     values, found = site_gradients(model, batch, chosen, sites)
-    real = (stack_context(batch, stack or None).positions() >= 0)[..., None]
+    real = (stack_context(batch, sites[0].stack).positions() >= 0)[..., None]
     scores = torch.stack(
         [
             (value * gradient).double().where(real.to(value.device), 0.0).sum(dim=(0, 1))
@@ -59,7 +56,7 @@ def gradient_x_activation(
         tokens=tokens_of(model, batch),
         target=chosen.name,
         value=value,
-        layers=numbered,
+        layers=tuple(address.layer for address in sites),
         warnings=tuple(warnings),
         provenance=model.provenance("gradient_x_activation", site=site, target=chosen.name),
     )

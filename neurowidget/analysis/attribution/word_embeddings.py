@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from neurowidget.models import hooks
+from neurowidget.models.hook_places import refuse_compiled
 from neurowidget.models.targets import Target, run_recorded
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class WordEmbeddings:
             raise ValueError(f"{model.name} has no word embedding that was found, so its input tokens have no gradient")
         self.model, self.batch = model, batch
         self.modules = _modules(model, model.architecture.embeddings)
-        hooks.refuse_compiled(model.module, self.modules)
+        refuse_compiled(model.module, self.modules)
         found: list[tuple[nn.Module, Tensor]] = []
         with self._first_call(lambda module, output: found.append((module, output))):
             model.forward(batch, grad=True)

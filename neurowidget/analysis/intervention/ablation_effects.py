@@ -14,8 +14,9 @@ from neurowidget.analysis.intervention.first_order import agreement, to_verify
 from neurowidget.analysis.intervention.gradient_effects import gradient_effects
 from neurowidget.analysis.intervention.replacements import Replacement, replacement
 from neurowidget.analysis.statistics.bootstrap import bootstrap_interval
+from neurowidget.analysis.statistics.site_gradients import layers_of_site
 from neurowidget.models import targets
-from neurowidget.models.edits import Neurons, parse_neurons, width_of
+from neurowidget.models.edits import Neurons, columns_by_site, parse_neurons, width_of
 from neurowidget.models.progress import StopFlag, check
 from neurowidget.models.readout import stack_context
 from neurowidget.neuron import LayerSite, Neuron
@@ -92,12 +93,13 @@ def ablation_effects(
     per_text = np.where(np.isnan(found.exact), found.estimated, found.exact)
     values = per_text.mean(axis=0)
     _require_numbers(values[grid.wanted], found.clean, chunks[0].target)
+    name = _one_name(model, [chunk.target for chunk in chunks])
     return Effects(
         values=values,
         layers=tuple(site.layer for site in grid.sites),
         site=grid.sites[0].site,
         stack=grid.sites[0].stack,
-        target=_one_name([chunk.target for chunk in chunks]),
+        target=name,
         ablation=instead.name,
         texts=tuple(text if isinstance(text, str) else str(list(text)) for text in given),
         clean=found.clean,
@@ -109,7 +111,7 @@ def ablation_effects(
         provenance=model.provenance(
             f"ablation_effects ({method})",
             site=grid.name,
-            target=chunks[0].target.name,
+            target=name,
             seed=seed,
             ablation=instead.name,
             positions=positions,
@@ -159,33 +161,19 @@ def _texts(texts: Any) -> list[Any]:
 
 def _grid(model: NeuronModel, site: str | None, neurons: Neurons | None, layers: Sequence[int] | None) -> _Grid:
     if neurons is None:
-        stack, _, name = (site or "mlp").rpartition(".")
-        numbers = range(model.layers(stack or None)) if layers is None else layers
-        sites = tuple(LayerSite(int(layer), name, stack or None) for layer in dict.fromkeys(numbers))
-        if not sites:
-            raise ValueError("layers is empty: give layer numbers, or None for all")
-        for address in sites:
-            model.locate(address)
+        sites = layers_of_site(model, site or "mlp", layers)
         return _Grid(sites, np.ones((len(sites), width_of(model, sites[0])), dtype=bool))
-    named = parse_neurons(neurons)
-    addresses = [item if isinstance(item, LayerSite) else item.address for item in named]
-    names = sorted({_site_name(address) for address in addresses})
+    columns = columns_by_site(model, parse_neurons(neurons))
+    sites = tuple(sorted(columns, key=lambda address: address.layer))
+    names = sorted({_site_name(address) for address in sites})
     if len(names) != 1 or site not in (None, names[0]):
         raise ValueError(f"neurons of one site are expected, got {', '.join(names) or 'none'} with site={site!r}")
-    if layers is not None and {address.layer for address in addresses} - set(layers):
+    if layers is not None and {address.layer for address in sites} - set(layers):
         raise ValueError(f"neurons= names layers that layers={list(layers)} leaves out")
-    for address in addresses:
-        model.locate(address)
-    sites = tuple(sorted(set(addresses), key=lambda address: address.layer))
-    width = width_of(model, sites[0])
-    wanted = np.zeros((len(sites), width), dtype=bool)
-    for item, address in zip(named, addresses, strict=True):
-        if isinstance(item, LayerSite):
-            wanted[sites.index(address)] = True
-        elif item.index < width:
-            wanted[sites.index(address), item.index] = True
-        else:
-            raise IndexError(f"{item}: {address} has {width} neurons, 0 to {width - 1}")
+    wanted = np.zeros((len(sites), width_of(model, sites[0])), dtype=bool)
+    for row, address in enumerate(sites):
+        index = columns[address].index
+        wanted[row, slice(None) if index is None else list(index)] = True
     return _Grid(sites, wanted)
 
 
@@ -280,9 +268,9 @@ def _require_numbers(values: np.ndarray, clean: np.ndarray, target: Target) -> N
         )
 
 
-def _one_name(resolved: Sequence[Target]) -> str:
+def _one_name(model: NeuronModel, resolved: Sequence[Target]) -> str:
     names = list(dict.fromkeys(target.name for target in resolved))
-    if len(names) == 1:
-        return names[0]
     measures = {name.partition(" of ")[0] for name in names}
-    return f"{measures.pop()} of each text's predicted answer" if len(measures) == 1 else "; ".join(names)
+    if len(names) == 1 or len(measures) > 1:
+        return "; ".join(names)
+    return f"{measures.pop()} of the predicted {'class' if model.labels else 'token'}"

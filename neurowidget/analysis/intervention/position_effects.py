@@ -11,6 +11,7 @@ import torch
 from neurowidget.analysis.intervention.exact_effects import Job, exact_effects
 from neurowidget.analysis.intervention.replacements import replacement
 from neurowidget.models import targets
+from neurowidget.models.edits import columns_by_site
 from neurowidget.models.progress import StopFlag
 from neurowidget.models.readout import stack_context
 from neurowidget.neuron import Neuron, as_neuron
@@ -37,6 +38,7 @@ def position_effects(
     the later tokens of a text read the earlier ones.
     """
     chosen = as_neuron(neuron)
+    columns_by_site(model, [chosen])
     batch = model.encode([text])
     resolved = targets.resolve(model, batch, target, position)
     instead = replacement(model, ablation, [chosen.address], reference, seed)

@@ -12,6 +12,7 @@ from torch import Tensor
 from neurowidget.models import reference
 from neurowidget.models.edits import width_of
 from neurowidget.models.readout import stack_context
+from neurowidget.models.reference_texts import checked_texts, roles
 from neurowidget.neuron import LayerSite
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def replacement(
         return Mean(model, reference.means_for(model, sites[0], given))
     if isinstance(given, reference.ReferenceMeans):
         raise TypeError("ablation='resample' needs reference texts (a list of strings), not their means")
-    return Resample(model, tuple(sites), None if given is None else reference.checked_texts(given), seed)
+    return Resample(model, tuple(sites), None if given is None else checked_texts(given), seed)
 
 
 @dataclass
@@ -99,7 +100,7 @@ class Resample:
 
     def at(self, site: LayerSite, batch: Batch, draw: int = 0) -> Tensor:
         store, context = self._store(site), stack_context(batch, site.stack)
-        rows = store.draw(context, reference.roles(self.model, context), self.seed, draw)
+        rows = store.draw(context, roles(self.model, context), self.seed, draw)
         return store.values[site][rows]
 
     def _store(self, site: LayerSite) -> reference.Donors:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Callable
 from typing import TypeVar
@@ -34,6 +33,5 @@ def halving(work: Callable[[int], T], rows: int) -> T:
                 raise
         rows //= 2
         logger.info("out of memory: going on with %d rows at a time", rows)
-        gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

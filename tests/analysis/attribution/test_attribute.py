@@ -1,0 +1,213 @@
+"""The one door: every method, on every kind of model, changes nothing and says what it cannot do."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import families
+import numpy as np
+import pytest
+import torch
+from hand_model import hand_model
+from hook_dicts import hook_dicts
+
+import neurowidget as nw
+from neurowidget.analysis.attribution import METHODS
+from neurowidget.models import targets
+from neurowidget.models.loading import load_model
+from neurowidget.results import Attribution
+
+TEXT = families.RAGGED_TEXTS[0]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", families.FAMILIES)
+def test_every_method_in_every_family(name, method):
+    model = families.model(name)
+    attr, again = nw.attribute(model, TEXT, method), nw.attribute(model, TEXT, method)
+    assert isinstance(attr, Attribution)
+    assert np.isfinite(attr.scores).all()
+    assert attr.scores.any()
+    np.testing.assert_array_equal(attr.scores, again.scores)
+    assert attr.provenance.method == method
+    assert attr.provenance.weights_hash == model.weights_hash
+    assert "".join(attr.tokens.sentence(0).pieces[i] for i in np.flatnonzero(~attr.tokens.special)) == TEXT
+    if attr.layers is not None:
+        assert attr.scores.shape == (len(attr.layers), model.width("mlp"))
+
+
+def test_hand_numbers():
+    model = hand_model()
+    first = {"target": targets.logit(0)}
+    assert nw.attribute(model, "one two", "gradient_x_input", **first).scores.tolist() == [9, 6]
+    neurons = nw.attribute(model, "one two", "gradient_x_activation", **first)
+    assert neurons.scores.tolist() == [[3, 0, 9], [0, 0, 10]]
+    second = nw.attribute(model, "one two", "gradient_x_activation", target=targets.logit(1), layers=[1])
+    assert (second.scores.tolist(), second.layers) == ([[5, 0, 0]], (1,))
+
+
+class Stopped(BaseException):
+    """Like KeyboardInterrupt, not an Exception."""
+
+
+@pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt, Stopped])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["bert", "gpt2", "t5", "albert"])
+def test_the_model_is_left_as_it_was(name, method, error):
+    model = families.build(name)
+    module = model.module.train()
+    part = next(module.children())
+    part.eval()
+    first, *others = module.parameters()
+    first.grad = torch.ones_like(first)
+    others[0].requires_grad_(False)
+    modes = [m.training for m in module.modules()]
+    hooks, weights = hook_dicts(module), model.weights_hash
+    calls = 0
+
+    def target(output: Any, batch: Any) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        if error is not None and calls > (2 if method == "integrated_gradients" else 0):
+            raise error("stop")
+        return output["logits"].flatten(1)[:, 0]
+
+    if error is None:
+        nw.attribute(model, TEXT, method, target=target)
+    else:
+        with pytest.raises(error):
+            nw.attribute(model, TEXT, method, target=target)
+    assert hook_dicts(module) == hooks
+    assert [m.training for m in module.modules()] == modes
+    assert first.grad.eq(1).all()
+    assert all(p.grad is None for p in others)
+    assert [p.requires_grad for p in module.parameters()] == [True, False] + [True] * (len(others) - 1)
+    assert load_model(module, model.tokenizer).weights_hash == weights
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["bert", "gpt2", "t5"])
+def test_frozen_parameters_and_inference_mode_do_not_matter(name, method):
+    expected = nw.attribute(families.model(name), TEXT, method)
+    model = families.build(name)
+    model.module.requires_grad_(False)
+    np.testing.assert_allclose(nw.attribute(model, TEXT, method).scores, expected.scores, atol=1e-6)
+    with torch.no_grad():
+        np.testing.assert_allclose(nw.attribute(model, TEXT, method).scores, expected.scores, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", families.EIGHT)
+def test_inside_intervene_the_changed_model_is_explained(name, method):
+    model = families.model(name)
+    batch = model.encode([TEXT])
+    target = targets.resolve(model, batch)
+    clean = nw.attribute(model, TEXT, method)
+    with model.intervene(nw.Set("L0.mlp[3]", 4.0)):
+        attr = nw.attribute(model, TEXT, method)
+        value = float(targets.evaluate_target(model, batch, target))
+    assert attr.target == clean.target
+    assert attr.value == pytest.approx(value, abs=1e-5)
+    assert not np.allclose(attr.scores, clean.scores, atol=1e-4)
+    if method == "integrated_gradients":
+        assert attr.completeness_absolute < 0.01
+
+
+def test_a_forward_of_another_thread_is_left_alone():
+    """It runs in the middle of an attribution, by the module itself, while the path's embeddings are put in."""
+    model = families.build("bert")
+    inputs = model.encode(["another text"]).kwargs()
+    expected = model.module(**inputs).logits
+    seen: list[torch.Tensor] = []
+
+    def elsewhere(*_: Any) -> None:
+        if not seen and threading.current_thread() is threading.main_thread():
+            seen.append(torch.zeros(0))
+            thread = threading.Thread(target=lambda: seen.append(model.module(**inputs).logits))
+            thread.start()
+            thread.join()
+
+    handle = model.module.bert.embeddings.register_forward_pre_hook(elsewhere)
+    attr = nw.attribute(model, TEXT, n_steps=2)
+    handle.remove()
+    torch.testing.assert_close(seen[1], expected, rtol=0, atol=0)
+    np.testing.assert_array_equal(attr.scores, nw.attribute(model, TEXT, n_steps=2).scores)
+
+
+@pytest.mark.parametrize("name", families.FAMILIES)
+def test_gradient_x_activation_is_the_slope_of_scaling_each_neuron(name):
+    module, tokenizer = families.FAMILIES[name]()
+    model = load_model(module.double(), tokenizer, sites=families.PLAIN_SITES if name == "plain_module" else None)
+    batch = model.encode([TEXT])
+    target = targets.resolve(model, batch)
+    attr = nw.attribute(model, TEXT, "gradient_x_activation")
+    step = 1e-2  # some families compute attention in float32 all the same
+    for neuron in (nw.Neuron(0, 5), nw.Neuron(1, 40)):
+        values = []
+        for factor in (1 + step, 1 - step):
+            with model.intervene(nw.Scale(neuron, factor)):
+                values.append(float(targets.evaluate_target(model, batch, target)))
+        slope = (values[0] - values[1]) / (2 * step)
+        assert attr.scores[neuron.layer, neuron.index] == pytest.approx(slope, abs=2e-4, rel=1e-2)
+
+
+@pytest.mark.parametrize("name", ["t5", "bart"])
+def test_neurons_of_the_decoder(name):
+    model = families.model(name)
+    attr = nw.attribute(model, TEXT, "gradient_x_activation", site="decoder.mlp", target_text="one two")
+    assert attr.scores.shape == (2, model.width("decoder.mlp"))
+    assert attr.scores.any()
+
+
+def test_a_neuron_depends_on_neurons_below_it_only():
+    attr = nw.attribute(families.model("bert"), TEXT, "gradient_x_activation", of="L1.mlp[7]")
+    assert attr.scores[0].any()
+    assert np.flatnonzero(attr.scores[1]).tolist() == [7]
+    assert not attr.scores[2].any()
+
+
+def test_one_text_a_list_and_ready_ids():
+    model = families.model("bert")
+    one = nw.attribute(model, TEXT, "gradient_x_input")
+    ids = model.encode([TEXT]).ids(0)
+    (listed,) = nw.attribute(model, [TEXT], "gradient_x_input")
+    np.testing.assert_array_equal(one.scores, listed.scores)
+    np.testing.assert_array_equal(one.scores, nw.attribute(model, ids, "gradient_x_input").scores)
+    assert len(nw.attribute(model, [ids, ids[:3]], "gradient_x_input")) == 2
+
+
+def test_a_method_may_be_a_callable():
+    def constant(model: Any, text: Any, *, target: Any = None) -> Any:
+        return model.name, text, target
+
+    model = families.model("bert")
+    assert nw.attribute(model, TEXT, constant, target="NEG") == (model.name, TEXT, "NEG")
+    with pytest.raises(ValueError, match="constant takes no baseline=: it takes target"):
+        nw.attribute(model, TEXT, constant, baseline="pad")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "saliency"}, "integrated_gradients, gradient_x_input, gradient_x_activation"),
+        ({"method": "gradient_x_input", "baseline": "pad"}, "gradient_x_input takes no baseline="),
+        ({"site": "mlp"}, "integrated_gradients takes no site="),
+        ({"steps": 3}, "takes no steps=: it takes .*n_steps"),
+        ({"method": "gradient_x_activation", "layers": [9]}, "L9.mlp"),
+        ({"method": "gradient_x_activation", "layers": []}, "layers"),
+        ({"target": "MAYBE"}, "'NEG', 'NEU', 'POS'"),
+    ],
+)
+def test_what_cannot_be_done_is_said(options, message):
+    with pytest.raises(ValueError, match=message):
+        nw.attribute(families.model("bert"), TEXT, **options)
+
+
+@pytest.mark.parametrize("method", ["gradient_x_input", "gradient_x_activation"])
+def test_nan_names_the_method(method):
+    model = families.build("bert")
+    with torch.no_grad():
+        model.module.classifier.bias[1] = float("nan")
+    with pytest.raises(ValueError, match=f"{method}: .* NaN"):
+        nw.attribute(model, TEXT, method, target=targets.log_odds("NEG"))
