@@ -114,7 +114,7 @@ def wire(rounds: int) -> dict[str, Any]:
     """Seconds from the assignment in the kernel to the changed picture, and from a click to the trait in Python."""
     import shutil
 
-    import jupyter
+    import jupyterlab_server as jupyter
     from chromium import chromium
     from conftest import CHROMES, CHROMIUM_FLAGS
     from playwright.sync_api import sync_playwright

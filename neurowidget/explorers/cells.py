@@ -30,7 +30,7 @@ def watch(worker: Stoppable) -> None:
         from IPython.core.getipython import get_ipython
     except ImportError:
         return
-    shell = get_ipython()  # type: ignore[no-untyped-call]
+    shell = get_ipython()
     if shell is None or _state["shell"] is shell:
         return
     _state["shell"] = shell

@@ -66,12 +66,12 @@ class NeuronExplorer(View):
     _tokens = t.Dict().tag(sync=True)
     _activations = t.Dict().tag(sync=True)
     _preview = t.Dict().tag(sync=True)
-    _attribution = t.Dict(None, allow_none=True).tag(sync=True)
-    _effects = t.Dict(None, allow_none=True).tag(sync=True)
-    _spread = t.Dict(None, allow_none=True).tag(sync=True)
-    _before = t.Dict(None, allow_none=True).tag(sync=True)
-    _after = t.Dict(None, allow_none=True).tag(sync=True)
-    _card = t.Dict(None, allow_none=True).tag(sync=True)
+    _attribution: Any = t.Dict(None, allow_none=True).tag(sync=True)
+    _effects: Any = t.Dict(None, allow_none=True).tag(sync=True)
+    _spread: Any = t.Dict(None, allow_none=True).tag(sync=True)
+    _before: Any = t.Dict(None, allow_none=True).tag(sync=True)
+    _after: Any = t.Dict(None, allow_none=True).tag(sync=True)
+    _card: Any = t.Dict(None, allow_none=True).tag(sync=True)
     _cards = t.Dict().tag(sync=True)
     _text_answered = t.Unicode().tag(sync=True)
     _code = t.Unicode().tag(sync=True)
@@ -314,7 +314,7 @@ class NeuronExplorer(View):
     def _text_steps(self, stop: ShouldStop) -> Steps:
         text, started = self.text, time.perf_counter()
         yield 0, 4
-        options = {
+        options: dict[str, Any] = {
             "target": self.target,
             "reference": self._reference,
             "held_out": self._held_out,

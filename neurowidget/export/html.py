@@ -35,7 +35,9 @@ Part = Snapshot | Heading | Paragraph
 
 def page(parts: Iterable[Part], title: str = "neurowidget") -> str:
     """The page as one string; raises TypeError for a part that is not a Snapshot, Heading or Paragraph."""
-    body, states, chunks = [], {}, []
+    body: list[str] = []
+    states: dict[str, dict[str, Any]] = {}
+    chunks: list[str] = []
     kinds: dict[str, None] = {}
     for number, part in enumerate(parts):
         if isinstance(part, Heading):

@@ -82,8 +82,8 @@ class View(anywidget.AnyWidget):
 
         bundle = self._repr_mimebundle_()
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        display(data, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
-        self._fallback_output = display(self._fallback_bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        display(data, metadata=metadata, raw=True)
+        self._fallback_output = display(self._fallback_bundle(), raw=True, display_id=True)
 
     def _fallback_bundle(self) -> dict[str, str]:
         return {"text/html": self.fallback_html(), "text/plain": ""}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import traitlets as t
 
@@ -22,7 +22,7 @@ class TokenStrip(View):
     _tokens = t.Dict().tag(sync=True)
     _scores = t.Dict().tag(sync=True)
     _underline = t.Dict(None, allow_none=True).tag(sync=True)
-    _detail = t.List().tag(sync=True)
+    _detail: Any = t.List().tag(sync=True)
     _warnings = t.List(t.Unicode()).tag(sync=True)
 
     def __init__(self, attribution: Attribution) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import jupyter
+import jupyterlab_server as jupyter
 import pytest
 from chromium import Watched, chromium
 

@@ -2,7 +2,7 @@
 
 import re
 
-import jupyter
+import jupyterlab_server as jupyter
 import nbformat
 import pytest
 
@@ -61,7 +61,9 @@ def type_text(page, text):
 def test_typing_a_text_runs_it_and_python_has_it(shown):
     page = shown.page
     type_text(page, "A dull, lifeless mess.")
-    page.wait_for_function("() => [...document.querySelectorAll('.nw-token')].some((t) => t.textContent.includes('dull'))")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.nw-token')].some((t) => t.textContent.includes('dull'))"
+    )
     assert ask(page, "explorer.text", "dull") == "A dull, lifeless mess."
     page.wait_for_function("() => document.querySelector('.nw').textContent.includes('NEG')", timeout=60_000)
 
@@ -115,7 +117,9 @@ def test_an_error_is_on_screen_and_in_last_error(shown):
     assert "Error" in message
     type_text(page, "It works again.")
     ask(page, "explorer.last_error", "^None$")
-    page.wait_for_function("() => [...document.querySelectorAll('.nw-token')].some((t) => t.textContent.includes('works'))")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.nw-token')].some((t) => t.textContent.includes('works'))"
+    )
 
 
 def test_work_can_be_cancelled_while_the_forward_is_slow(shown):

@@ -36,7 +36,7 @@ def opened(exported, open_page):
 
 
 def search(page, name):
-    box = page.locator(".nw-search input").first
+    box = page.get_by_role("searchbox").first
     box.fill(name)
     box.press("Enter")
     page.wait_for_function("(name) => document.querySelector('.nw-card-name').textContent.includes(name)", arg=name)
@@ -49,7 +49,9 @@ def test_no_request_and_no_error(opened, exported):
 
 
 def test_hostile_text_is_on_screen_as_text(opened):
-    joined = opened.page.evaluate("() => [...document.querySelectorAll('.nw-token')].map((t) => t.textContent).join('')")
+    joined = opened.page.evaluate(
+        "() => [...document.querySelectorAll('.nw-token')].map((t) => t.textContent).join('')"
+    )
     for part in ("<script>", "onerror", "🙂", "你好", "שלום"):
         assert part in joined
 

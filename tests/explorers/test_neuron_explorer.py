@@ -12,7 +12,12 @@ from neurowidget.explorers import neuron_explorer
 from neurowidget.export import arrays
 
 TEXT = "the cat sat on the mat"
-CORPUS = [f"the {animal} {verb} on the {place}" for animal in ("dog", "cat") for verb in ("sat", "ran") for place in ("mat", "hill")]
+CORPUS = [
+    f"the {animal} {verb} on the {place}"
+    for animal in ("dog", "cat")
+    for verb in ("sat", "ran")
+    for place in ("mat", "hill")
+]
 REFERENCE = CORPUS * 40
 
 
