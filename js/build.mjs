@@ -29,7 +29,7 @@ const COMMON = {
   target: "es2022",
   minify: true,
   legalComments: "none",
-  charset: "ascii",
+  charset: "utf8",
   logLevel: "warning",
 };
 

@@ -82,6 +82,12 @@ describe("range", () => {
     expect(rangeOf(other)).toBe(100);
   });
 
+  it("finds the only value that is not 0 among millions", () => {
+    const values = new Float32Array(300_000);
+    values[123_457] = -5;
+    expect(rangeOf(NdArray.from(values, [1, 300, 1000]))).toBe(5);
+  });
+
   it("keeps the scale object while nothing about it changes", () => {
     const range = new ColourRange();
     const input = { kind: "text", matrix, signed: true, dark: false } as const;

@@ -26,17 +26,18 @@ export interface Level {
 /** The levels of one grid, each built when it is first asked for and kept. */
 export class Levels {
   #levels = new Map<string, Level>();
-  readonly #strength: Uint8Array;
+  /** How far an entry is from zero, above the entry itself: the largest of these is the strongest cell. */
+  readonly #keys: Uint16Array;
 
   constructor(
     readonly base: Level,
     signed: boolean,
   ) {
     this.#levels.set("0,0", base);
-    // how far an entry is from zero; 0 is NaN and loses against everything
-    this.#strength = Uint8Array.from({ length: 256 }, (_, q) =>
-      q === 0 ? 0 : signed ? Math.abs(q - 128) + 1 : q,
-    );
+    // entry 0 is NaN and loses against everything
+    this.#keys = Uint16Array.from({ length: 256 }, (_, q) => {
+      return q === 0 ? 0 : ((signed ? Math.abs(q - 128) + 1 : q) << 8) | q;
+    });
   }
 
   /** Level (lx, ly): 2 ** lx columns and 2 ** ly rows of the base in each cell. */
@@ -44,43 +45,39 @@ export class Levels {
     const key = `${lx},${ly}`;
     let level = this.#levels.get(key);
     if (!level) {
-      const parent =
-        this.#levels.get(`${lx - 1},${ly - 1}`) ??
-        this.#levels.get(`${lx - 1},${ly}`) ??
-        this.#levels.get(`${lx},${ly - 1}`);
-      if (parent) {
-        const fx = parent.cols > Math.ceil(this.base.cols / 2 ** lx) ? 2 : 1;
-        const fy = parent.rows > Math.ceil(this.base.rows / 2 ** ly) ? 2 : 1;
-        level = poolGrid(parent, fx, fy, this.#strength);
-      } else level = poolGrid(this.base, 2 ** lx, 2 ** ly, this.#strength);
+      const finer = [
+        [lx - 1, ly - 1],
+        [lx - 1, ly],
+        [lx, ly - 1],
+      ].find(([x, y]) => this.#levels.has(`${x},${y}`)) ?? [0, 0];
+      const parent = this.#levels.get(`${finer}`) as Level;
+      level = poolGrid(parent, 2 ** (lx - finer[0]), 2 ** (ly - finer[1]), this.#keys);
       this.#levels.set(key, level);
     }
     return level;
   }
 }
 
-/** Pool blocks of fy x fx cells by the entry with the largest strength. */
-export function poolGrid(grid: Level, fx: number, fy: number, strength: Uint8Array): Level {
-  const { cells, rows, cols } = grid;
+/** Pool blocks of fy x fx cells by the largest key. */
+function poolGrid({ cells, rows, cols }: Level, fx: number, fy: number, keys: Uint16Array): Level {
   const outCols = Math.ceil(cols / fx);
   const outRows = Math.ceil(rows / fy);
   const out = new Uint8Array(outRows * outCols);
-  for (let r = 0; r < rows; r++) {
-    const target = Math.floor(r / fy) * outCols;
-    let i = r * cols;
-    for (let oc = 0; oc < outCols; oc++) {
-      const end = Math.min((r + 1) * cols, i + fx);
-      let best = out[target + oc];
-      let most = strength[best];
-      for (; i < end; i++) {
-        const s = strength[cells[i]];
-        if (s > most) {
-          most = s;
-          best = cells[i];
-        }
+  const best = new Uint16Array(outCols);
+  const whole = Math.floor(cols / fx);
+  for (let row = 0; row < outRows; row++) {
+    best.fill(0);
+    const end = Math.min(rows, (row + 1) * fy);
+    for (let r = row * fy; r < end; r++) {
+      let i = r * cols;
+      for (let col = 0; col < whole; col++) {
+        let most = best[col];
+        for (let k = 0; k < fx; k++) most = Math.max(most, keys[cells[i++]]);
+        best[col] = most;
       }
-      out[target + oc] = best;
+      for (; i < (r + 1) * cols; i++) best[whole] = Math.max(best[whole], keys[cells[i]]);
     }
+    for (let col = 0; col < outCols; col++) out[row * outCols + col] = best[col] & 255;
   }
   return { cells: out, rows: outRows, cols: outCols };
 }

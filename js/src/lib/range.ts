@@ -4,14 +4,15 @@ import { maxAbs, robustMax, Scale } from "./colour";
 import { parseNeuron } from "./neuron";
 import type { RangeKind } from "./snapshot";
 
-const SAMPLE = 200_000;
+const SAMPLE = 65_536;
 const textMax = new WeakMap<NdArray, number>();
 
 /** The end of the range that fits all but the largest 0.1 % of an array; long arrays are sampled. */
 export function rangeOf(matrix: NdArray): number {
   let max = textMax.get(matrix);
   if (max === undefined) {
-    max = robustMax(matrix.sample(SAMPLE));
+    // a sample may miss the only values that are not 0
+    max = robustMax(matrix.sample(SAMPLE)) || maxAbs(matrix.values);
     textMax.set(matrix, max);
   }
   return max;
@@ -67,22 +68,24 @@ export function outside(
   rows: readonly ArrayLike<number>[],
   scale: Scale,
 ): { clipped: { count: number; most: number; below: boolean; above: boolean } | null; hasNaN: boolean } {
+  const { min, max } = scale;
   let count = 0;
-  let below = false;
-  let above = false;
-  let most = 0;
+  let lowest = 0;
+  let highest = 0;
   let hasNaN = false;
   for (const row of rows) {
     for (let i = 0; i < row.length; i++) {
       const v = row[i];
+      if (v >= min && v <= max) continue;
       if (Number.isNaN(v)) hasNaN = true;
-      else if (v > scale.max || v < scale.min) {
+      else {
         count++;
-        if (v > scale.max) above = true;
-        else below = true;
-        if (Math.abs(v) > Math.abs(most)) most = v;
+        lowest = Math.min(lowest, v);
+        highest = Math.max(highest, v);
       }
     }
   }
+  const [below, above] = [lowest < min, highest > max];
+  const most = below && (!above || -lowest > highest) ? lowest : highest;
   return { clipped: count ? { count, most, below, above } : null, hasNaN };
 }

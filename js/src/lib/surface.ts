@@ -101,6 +101,7 @@ export function surface(el: HTMLElement, options: SurfaceOptions): Surface {
   const set = (next: View) => {
     if (!frame) return;
     view = clamp(next, frame);
+    tip.hide();
     const [low, high] = zoomRange(frame);
     out.disabled = view.zoom <= low * 1.001;
     into.disabled = view.zoom >= high * 0.999;
@@ -119,9 +120,14 @@ export function surface(el: HTMLElement, options: SurfaceOptions): Surface {
     buttons.hidden = high / low < 1.05;
     set(view);
   };
+  const centre = (): [number, number] => {
+    if (!frame) return [0, 0];
+    if (!cursor) return [(frame.width + frame.left) / 2, (frame.height + frame.top) / 2];
+    const b = cellBox(transform(view, frame), cursor);
+    return [b.x + b.width / 2, b.y + b.height / 2];
+  };
   const zoomBy = (factor: number) => {
-    if (frame)
-      set(zoomAt(view, factor, (frame.width + frame.left) / 2, (frame.height + frame.top) / 2, frame));
+    if (frame) set(zoomAt(view, factor, ...centre(), frame));
   };
   const at = (x: number, y: number): Cell | null => {
     if (!frame || x < frame.left || y < frame.top || x > frame.width || y > frame.height) return null;
@@ -185,6 +191,7 @@ export function surface(el: HTMLElement, options: SurfaceOptions): Surface {
     frame: () => frame,
     view: () => view,
     set,
+    centre,
     click(x, y, event) {
       const cell = at(x, y);
       if (!cell) return;

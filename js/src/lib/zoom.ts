@@ -112,6 +112,8 @@ export interface ZoomTarget {
   frame(): Frame | null;
   view(): View;
   set(view: View): void;
+  /** What the keys zoom to: the cursor, else the middle. */
+  centre(): [number, number];
   /** A press that did not become a drag. */
   click(px: number, py: number, event: PointerEvent): void;
 }
@@ -169,9 +171,9 @@ export function attachZoom(el: HTMLElement, target: ZoomTarget): () => void {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const frame = target.frame();
     if (!frame) return;
-    const middle: [number, number] = [(frame.width + frame.left) / 2, (frame.height + frame.top) / 2];
-    if (event.key === "+" || event.key === "=") target.set(zoomAt(target.view(), 1.5, ...middle, frame));
-    else if (event.key === "-") target.set(zoomAt(target.view(), 1 / 1.5, ...middle, frame));
+    if (event.key === "+" || event.key === "=") {
+      target.set(zoomAt(target.view(), 1.5, ...target.centre(), frame));
+    } else if (event.key === "-") target.set(zoomAt(target.view(), 1 / 1.5, ...target.centre(), frame));
     else if (event.key === "0") target.set(clamp(START, frame));
     else return;
     event.preventDefault();
