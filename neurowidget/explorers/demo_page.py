@@ -13,21 +13,21 @@ from neurowidget.neuron import Neuron
 Say = Callable[[str], None]
 
 SENTENCES = (
-    ("A clear case", "I loved this film: warm, funny and beautifully played.", ""),
+    ("A clear case", "A warm, funny and beautifully acted film.", ""),
     (
         "Negation",
         "The film was not bad at all, really.",
-        "Each word alone sounds bad: the decision needs the negation.",
+        "Word by word it sounds bad: the decision needs the negation.",
     ),
     (
         "Mixed",
-        "The acting was great but the plot was terrible.",
-        "Praise and blame in one sentence; see which neurons take which side.",
+        "The acting was great, but the plot was terrible.",
+        "Praise and blame: see which neurons take which side.",
     ),
     (
         "A mistake of the model",
-        "I expected to hate every minute of it, and I was wrong.",
-        "A reader takes this for praise.",
+        "The movie is well done, but slow.",
+        "The people who rated this held-out sentence found it positive (+1.0 of 4); the model does not.",
     ),
 )
 PROMPT = "When Mary and John went to the store, John gave a drink to"
@@ -147,11 +147,13 @@ def _tokens_in_words(explorer: NeuronExplorer) -> str:
 
 def _change_in_words(explorer: NeuronExplorer, top: Sequence[str]) -> str:
     before, after = explorer.prediction, explorer.changed_prediction
-    label, chance = before["labels"][0], before["probabilities"][0]
+    label, target = before["labels"][0], before["target"]
     left = dict(zip(after["labels"], after["probabilities"], strict=True))[label]
+    change = after["target"]["value"] - target["value"]
     return (
-        f"The model says {label} with {chance:.2f}. With its {len(top)} most supporting neurons ({', '.join(top)}) at their "
-        f"mean, {label} falls to {left:.2f}."
+        f"The model says {label} with {before['probabilities'][0]:.3f}, log-odds {target['value']:+.2f}. With its {len(top)} "
+        f"most supporting neurons ({', '.join(top)}) held at their mean, the log-odds change by {change:+.2f} and {label} has "
+        f"{left:.3f}."
     )
 
 

@@ -242,7 +242,7 @@ def test_the_wheel_belongs_to_the_page_until_it_zooms(show: Show) -> None:
         on = (box["x"] + 300, box["y"] + 100)
         watched.page.mouse.move(*on)
         watched.page.mouse.wheel(0, 200)
-        watched.page.wait_for_function("scrollY > 0")
+        watched.page.evaluate("async () => { while (!scrollY) await new Promise(r => requestAnimationFrame(r)) }")
         watched.page.evaluate("scrollTo(0, 0)")
         watched.page.mouse.move(0, 0)
         frames(watched)

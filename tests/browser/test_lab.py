@@ -2,7 +2,7 @@
 
 import re
 
-import jupyterlab_server as jupyter
+import jupyterlab_server
 import nbformat
 import pytest
 
@@ -33,10 +33,10 @@ READY = "() => document.querySelectorAll('.nw-token').length > 3"
 def shown(lab, open_page):
     """A page with a notebook whose explorer is drawn."""
     address, notebooks = lab
-    jupyter.notebook(notebooks / "explorer.ipynb", [MODEL, SHOW, "1 + 1", "1 + 2"])
+    jupyterlab_server.notebook(notebooks / "explorer.ipynb", [MODEL, SHOW, "1 + 1", "1 + 2"])
     with open_page(width=1400, height=1300) as watched:
-        jupyter.open_notebook(watched.page, address, "explorer.ipynb")
-        jupyter.command(watched.page, "notebook:run-all-cells")
+        jupyterlab_server.open_notebook(watched.page, address, "explorer.ipynb")
+        jupyterlab_server.command(watched.page, "notebook:run-all-cells")
         watched.page.wait_for_function(READY, timeout=120_000)
         yield watched
 
@@ -45,7 +45,7 @@ def ask(page, expression, until=None, timeout=60_000):
     """What an expression is in the kernel, asked again until it matches."""
     found = ""
     for _ in range(timeout // 250):
-        found = jupyter.run_code(page, f"print({expression})").strip()
+        found = jupyterlab_server.run_code(page, f"print({expression})").strip()
         if until is None or re.search(until, found):
             return found
         page.wait_for_timeout(250)
@@ -77,7 +77,7 @@ def test_a_clicked_token_is_a_trait(shown):
 
 def test_a_token_set_in_python_is_selected_on_screen(shown):
     page = shown.page
-    jupyter.run_code(page, "explorer.selected_token = 2")
+    jupyterlab_server.run_code(page, "explorer.selected_token = 2")
     page.wait_for_function(
         "() => document.querySelector('.nw-token[aria-selected=true]') === document.querySelectorAll('.nw-token')[2]"
     )
@@ -96,7 +96,7 @@ def test_a_clicked_neuron_is_a_trait_and_gets_its_card(shown):
 
 def test_switching_a_neuron_off_changes_the_prediction(shown):
     page = shown.page
-    jupyter.run_code(page, "explorer.selected_neuron = explorer.strongest(1)[0]")
+    jupyterlab_server.run_code(page, "explorer.selected_neuron = explorer.strongest(1)[0]")
     name = ask(page, "explorer.selected_neuron")
     page.wait_for_function("(name) => document.querySelector('.nw-card-name').textContent.includes(name)", arg=name)
     page.get_by_role("button", name=re.compile("Switch off")).first.click()
@@ -125,7 +125,7 @@ def test_an_error_is_on_screen_and_in_last_error(shown):
 def test_work_can_be_cancelled_while_the_forward_is_slow(shown):
     page = shown.page
     ask(page, "explorer.wait()", "True")
-    jupyter.run_code(page, SLOW)
+    jupyterlab_server.run_code(page, SLOW)
     type_text(page, "This takes a while to read.")
     cancel = page.get_by_role("button", name="Cancel")
     cancel.wait_for()
@@ -137,12 +137,16 @@ def test_work_can_be_cancelled_while_the_forward_is_slow(shown):
 
 def test_another_cell_can_use_the_model_during_a_run(shown):
     page = shown.page
-    jupyter.run_code(page, "model.forward = plain; alone = model.predict('good').probability; model.forward = slow")
+    jupyterlab_server.run_code(
+        page, "model.forward = plain; alone = model.predict('good').probability; model.forward = slow"
+    )
     type_text(page, "Another slow run of the model.")
     page.get_by_role("button", name="Cancel").wait_for()
-    during = jupyter.run_code(page, "print(model.predict('good').probability == alone, explorer._status['state'])")
+    during = jupyterlab_server.run_code(
+        page, "print(model.predict('good').probability == alone, explorer._status['state'])"
+    )
     assert during.split() == ["True", "running"]
-    jupyter.run_code(page, "explorer.cancel(); explorer.wait(); model.forward = plain")
+    jupyterlab_server.run_code(page, "explorer.cancel(); explorer.wait(); model.forward = plain")
 
 
 def test_a_busy_kernel_is_said(shown):
@@ -159,7 +163,7 @@ def test_a_busy_kernel_is_said(shown):
 
 def test_an_interrupted_cell_stops_what_it_started(shown):
     page = shown.page
-    jupyter.run_code(page, "explorer.wait(); model.forward = slow")
+    jupyterlab_server.run_code(page, "explorer.wait(); model.forward = slow")
     page.evaluate(
         """async () => {
              const panel = window.jupyterapp.shell.currentWidget;
@@ -171,7 +175,7 @@ def test_an_interrupted_cell_stops_what_it_started(shown):
            }"""
     )
     ask(page, "explorer._status['state']", "ready|empty", timeout=10_000)
-    jupyter.run_code(page, "model.forward = plain")
+    jupyterlab_server.run_code(page, "model.forward = plain")
 
 
 def test_no_request_left_the_machine_and_no_error_was_logged(shown):
@@ -182,7 +186,7 @@ def test_no_request_left_the_machine_and_no_error_was_logged(shown):
 def test_a_reopened_and_saved_again_notebook_still_shows_tokens_and_scores(shown, lab, open_page):
     address, notebooks = lab
     page = shown.page
-    jupyter.command(page, "docmanager:save")
+    jupyterlab_server.command(page, "docmanager:save")
     path = notebooks / "explorer.ipynb"
 
     def copies():
@@ -193,12 +197,32 @@ def test_a_reopened_and_saved_again_notebook_still_shows_tokens_and_scores(shown
     assert copies()
     assert "Strongest neurons" in copies()[0]
     with open_page() as again:
-        again.page.goto(f"{address}/lab/tree/explorer.ipynb?token={jupyter.TOKEN}&reset")
+        again.page.goto(f"{address}/lab/tree/explorer.ipynb?token={jupyterlab_server.TOKEN}&reset")
         details = again.page.locator(".jp-OutputArea details").first
         details.wait_for(timeout=60_000)
         details.locator("summary").click()
         assert details.locator("table").first.is_visible()
         again.page.locator(".jp-CodeCell").nth(2).locator(".cm-content").click()
         again.page.keyboard.type("+ 1")
-        jupyter.command(again.page, "docmanager:save")
+        jupyterlab_server.command(again.page, "docmanager:save")
     assert copies()
+
+
+def test_a_frozen_output_works_after_reopening_without_a_kernel(lab, open_page):
+    address, notebooks = lab
+    path = jupyterlab_server.notebook(
+        notebooks / "frozen.ipynb", [MODEL, SHOW.replace("\nexplorer\n", "\nexplorer.freeze()\n"), "1"]
+    )
+    with open_page() as watched:
+        page = watched.page
+        jupyterlab_server.open_notebook(page, address, path.name)
+        jupyterlab_server.command(page, "notebook:run-all-cells")
+        frame = page.frame_locator("iframe[title^=neurowidget]")
+        frame.locator(".nw-token").nth(3).click(timeout=120_000)
+        jupyterlab_server.command(page, "docmanager:save")
+        page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
+        page.goto(f"{address}/lab/tree/{path.name}?token={jupyterlab_server.TOKEN}&reset")
+        token = frame.locator(".nw-token").nth(3)
+        token.click(timeout=60_000)
+        assert token.get_attribute("aria-selected") == "true"
+        assert watched.refused == []
