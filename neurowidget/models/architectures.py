@@ -8,17 +8,18 @@ One probing forward (`probing_forward.py`) is recorded, and these rules are read
   A layer is one *call*: ALBERT runs one module N times and has N layers. Lists that follow each other are one stack;
   a seq2seq model has two, told apart by the number of tokens that each was given.
 * **residual** is the output of a block, **embed** what enters the first one.
-* **attention** is the input of the last linear layer that ran under a submodule with `attn` or `attention` in its
+* **attention** is the input of the one linear layer that ran under a submodule with `attn` or `attention` in its
   name and gives the residual width. Layers that read the attention's own input, or an input that another linear layer
   reads too (query, key, value), are no output projections. **cross_attention** is the same under an attention that
   reads, in a decoder, the other states that its block was given: the encoder's.
-* **mlp** is the input of the last linear layer that ran outside attention and gives the residual width, where at
-  least two linear layers ran outside attention. A block with a mixture of experts has no single such layer.
+* **mlp** is the input of the one linear layer that ran outside attention and gives the residual width from an input
+  of its own, where at least two linear layers ran outside attention; of just two such layers it is the second. A block
+  with a mixture of experts has no single one.
 
 What breaks them: attention without such a name (then `mlp` is refused too, for nothing says which layer is which), a
-kernel that uses the weights of a linear layer without running it, several linear layers after the MLP (bottleneck
-adapters), feed-forward chunking. A site that is not found is never guessed: it raises and says how to name it with
-`load_model(..., sites={...})`, which also overrides what these rules find.
+kernel that uses the weights of a linear layer without running it, more linear layers of the residual width in a row
+(bottleneck adapters, RWKV), feed-forward chunking. A site that is not found is never guessed: it raises and says how
+to name it with `load_model(..., sites={...})`, which also overrides what these rules find.
 """
 
 from __future__ import annotations
@@ -236,14 +237,16 @@ def _layer(trace: Trace, block: Call, width: int, tokens: int, has_encoder: bool
             by_root[root].append(c)
     for root, calls in by_root.items():
         site = "cross_attention" if has_encoder and _reads_beside(block, calls) else "attention"
-        projection = _attention_projection(trace, block, root, calls, width, tokens)
-        if projection is None:
+        projections = _attention_projections(trace, block, root, calls, width, tokens)
+        if len(projections) > 1:
+            missing[site] = _ambiguous(block, projections)
+        elif not projections:
             missing[site] = f"no linear layer that gives {width} numbers from the heads ran in {root}" + _idle(
                 trace, root
             )
         else:
-            sites[site] = location(trace, projection, "input", next(iter(projection.inputs)))
-            widths[site] = next(iter(projection.inputs.values())).shape[-1]
+            key, value = next(iter(projections[0].inputs.items()))
+            sites[site], widths[site] = location(trace, projections[0], "input", key), value.shape[-1]
     if "attention" not in sites:
         missing.setdefault("attention", f"no part of {block.name} that is named like attention ran")
     if "cross_attention" not in sites:
@@ -270,18 +273,22 @@ def _shares_input(call: Call, others: list[Call]) -> bool:
     return any(same_tensor(mine, v) for other in others if other is not call for v in other.inputs.values())
 
 
-def _attention_projection(
+def _ambiguous(block: Call, calls: list[Call]) -> str:
+    names = ", ".join(_relative(c.name, block) for c in calls)
+    return f"several linear layers in {block.name} may be the output projection: {names}"
+
+
+def _attention_projections(
     trace: Trace, block: Call, root: str, calls: list[Call], width: int, tokens: int
-) -> Call | None:
+) -> list[Call]:
     entered = [v for c in trace.within(block) if c.name == root for v in c.inputs.values()]
-    fitting = [
+    return [
         c
         for c in calls
         if _maps_to_residual(c, width, tokens)
         and not _shares_input(c, calls)
         and not any(same_tensor(next(iter(c.inputs.values())), v) for v in entered)
     ]
-    return fitting[-1] if fitting else None
 
 
 def _mlp_projection(
@@ -299,6 +306,8 @@ def _mlp_projection(
         ran = ", ".join(_relative(c.name, block) for c in outside) or "none"
         why = f"no linear layer outside attention in {block.name} is a down projection to {width} (these ran: {ran})"
         return why + _idle(trace, block.name, attention=False)
+    if len(fitting) > 1 and len(outside) > 2:
+        return _ambiguous(block, fitting)
     if sum(c.module is fitting[-1].module for c in linear) > 1:
         return f"{fitting[-1].name} runs several times in one call of {block.name} (chunked feed-forward)"
     return fitting[-1]
@@ -310,7 +319,7 @@ def _experts(block: Call) -> str | None:
         if name != block.name and _attention_root(name + ".x", block):
             continue
         convolution = isinstance(part, nn.modules.conv._ConvNd)
-        if not convolution and any(p.ndim == 3 for p in part.parameters(recurse=False)):
+        if not convolution and any(p.ndim == 3 and p.shape[0] > 1 for p in part.parameters(recurse=False)):
             return f"{name} ({type(part).__name__})"
         if isinstance(part, nn.ModuleList) and len(part) > 1:
             full = [item for item in part if sum(is_linear(m) for m in item.modules()) > 1]

@@ -223,7 +223,7 @@ def _ready(model: NeuronModel, text: Any, index: int, what: str) -> Encoded:
 
 
 def _decoder_part(model: NeuronModel, rows: list[Encoded], targets: Sequence[Text] | str | None) -> dict[str, Any]:
-    if "decoder" not in model.stacks:
+    if not model.has_decoder:
         if targets is not None:
             raise ValueError(f"targets are for models with a decoder of their own; {model.name} has one stack")
         return {}

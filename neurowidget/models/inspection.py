@@ -59,8 +59,8 @@ def probe(module: nn.Module, arguments: Mapping[str, torch.Tensor]) -> Trace:
 def kind_of(module: nn.Module, trace: Trace, arguments: Mapping[str, torch.Tensor], found: Architecture) -> str:
     """classifier, token_classifier, masked_lm, causal_lm, seq2seq_lm or encoder, by the shape of the logits.
 
-    Masked and causal are told apart by a second tiny forward with another last token: a causal model's first
-    position cannot know.
+    Masked and causal are told apart by a second tiny forward with another second token: a causal model's first
+    position cannot know. (Not the last token: local attention does not see that far either.)
     """
     logits = trace.output.get("logits")
     if not isinstance(logits, torch.Tensor):
@@ -75,7 +75,7 @@ def kind_of(module: nn.Module, trace: Trace, arguments: Mapping[str, torch.Tenso
     if "decoder_input_ids" in arguments:
         return "seq2seq_lm"
     other = arguments["input_ids"].clone()
-    other[0, -1] = (other[0, -1] + 1) % rows
+    other[0, 1] = (other[0, 1] + 1) % rows
     with evaluating(module), torch.inference_mode():
         again = call(module, {**arguments, "input_ids": other})["logits"]
     return "causal_lm" if torch.equal(again[0, 0], logits[0, 0]) else "masked_lm"

@@ -68,6 +68,7 @@ class NeuronModel:
         with self.lock:
             arguments = probe_arguments(module, tokenizer, self.arguments)
             trace = probe(module, arguments)
+            self.has_decoder = "decoder_input_ids" in arguments
             self.architecture: Architecture = find_architecture(module, trace, sites)
             self.kind = kind_of(module, trace, arguments, self.architecture)
         self.labels = labels_of(self.config, self.kind, trace.output)

@@ -329,6 +329,18 @@ class OwnBlock(nn.Module):
         return x + (inner @ self.down.weight.T if self.fused else self.down(inner))
 
 
+class AdaptedBlock(OwnBlock):
+    """A bottleneck adapter after the MLP: two more linear layers, the last of the residual width."""
+
+    def __init__(self) -> None:
+        super().__init__(LowRankAttention)
+        self.small, self.large = nn.Linear(32, 4), nn.Linear(4, 32)
+
+    def forward(self, x: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
+        x = super().forward(x, allowed)
+        return x + self.large(torch.relu(self.small(x)))
+
+
 @pytest.mark.parametrize("attention", [InnerNormAttention, OnlyValueAttention])
 def test_query_key_and_value_are_not_taken_for_the_output_projection(attention: type[nn.Module]) -> None:
     model = load_model(Rebuilt(lambda: OwnBlock(attention)), gpt2_like())
@@ -337,13 +349,24 @@ def test_query_key_and_value_are_not_taken_for_the_output_projection(attention: 
     assert model.locate(LayerSite(0, "mlp")).name == "blocks.0.down"
 
 
-def test_the_output_projection_is_the_last_that_fits() -> None:
-    model = load_model(Rebuilt(lambda: OwnBlock(LowRankAttention)), gpt2_like())
-    assert model.locate(LayerSite(0, "attention")).name == "blocks.0.attention.out"
+def test_several_possible_projections_are_not_guessed() -> None:
+    model = load_model(Rebuilt(AdaptedBlock), gpt2_like())
+    assert model.sites == ("embed", "residual")
+    for site, names in {"attention": r"attention\.q, attention\.out", "mlp": "down, large"}.items():
+        with pytest.raises(ValueError, match=f"several linear layers .*: {names}"):
+            model.locate(LayerSite(0, site))
+
+
+def test_of_two_linear_layers_the_second_is_the_down_projection() -> None:
+    """Where the MLP is as wide as the residual stream both have the right width."""
+    module, tokenizer = families.FAMILIES["gpt_neox"]()
+    config = type(module.config)(**families._sizes(intermediate_size=32))
+    model = load_model(families.randomised(hf.GPTNeoXForCausalLM(config), 1), tokenizer)
+    assert model.locate(LayerSite(1, "mlp")).name == "gpt_neox.layers.1.mlp.dense_4h_to_h"
 
 
 def test_gate_and_up_are_not_taken_for_the_down_projection() -> None:
-    model = load_model(Rebuilt(lambda: OwnBlock(LowRankAttention, fused=True)), gpt2_like())
+    model = load_model(Rebuilt(lambda: OwnBlock(InnerNormAttention, fused=True)), gpt2_like())
     with pytest.raises(ValueError, match=r"blocks\.0\.down did not run as a module"):
         model.locate(LayerSite(0, "mlp"))
 

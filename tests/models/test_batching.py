@@ -288,6 +288,21 @@ def test_the_loss_of_a_target_is_the_one_the_module_computes() -> None:
     torch.testing.assert_close(loss, expected)
 
 
+def test_a_decoder_that_is_not_found_is_still_fed() -> None:
+    """ProphetNet's decoder works on several streams of tokens at once: no block maps (text, token, width) to itself."""
+    config = hf.ProphetNetConfig(
+        vocab_size=320, hidden_size=32, encoder_ffn_dim=48, decoder_ffn_dim=48, num_encoder_layers=2,
+        num_decoder_layers=2, num_encoder_attention_heads=4, num_decoder_attention_heads=4, max_position_embeddings=64,
+        pad_token_id=1, decoder_start_token_id=2,
+    )  # fmt: skip
+    module = families.randomised(hf.ProphetNetForConditionalGeneration(config), 1)
+    model = load_model(module, roberta_like())
+    assert model.stacks == ("encoder",)
+    assert model.forward(model.encode(["one two"], targets=["three"])).logits.shape[2] == 320
+    with pytest.raises(ValueError, match="no stack 'decoder': it has 'encoder'"):
+        model.locate(LayerSite(0, "mlp", "decoder"))
+
+
 def test_targets_need_a_decoder() -> None:
     with pytest.raises(ValueError, match="one stack"):
         families.model("gpt2").encode(["a"], targets=["b"])

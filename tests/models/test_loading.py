@@ -100,6 +100,14 @@ def test_masked_and_causal_are_told_apart_by_what_they_do() -> None:
     assert load_model(families.randomised(both, 1), bert_like()).kind == "masked_lm"
 
 
+def test_local_attention_is_not_taken_for_causal() -> None:
+    """With a window of four the first position does not see the last token, in either direction."""
+    sizes = families._sizes(num_hidden_layers=1, max_position_embeddings=66)
+    config = hf.LongformerConfig(**sizes, attention_window=4, pad_token_id=1)
+    module = families.randomised(hf.LongformerForMaskedLM(config), 1)
+    assert load_model(module, families.FAMILIES["roberta"]()[1]).kind == "masked_lm"
+
+
 def test_names() -> None:
     model = families.model("renamed_subclass")
     assert (model.family, model.name) == ("unheard", "Unheard")
