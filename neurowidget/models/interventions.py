@@ -71,8 +71,12 @@ class Ablate:
         if self.how == "zero":
             return [(site, Edit(c, choose, lambda old, _: torch.zeros_like(old))) for site, c in columns.items()]
         if self.how == "mean":
-            means = {site: reference.means_for(model, site, self.reference) for site in columns}
-            return [(s, Edit(c, choose, reference.mean_edit(model, s, c, means[s]))) for s, c in columns.items()]
+            first = {(site.stack, site.site): site for site in columns}
+            means = {key: reference.means_for(model, site, self.reference) for key, site in first.items()}
+            return [
+                (site, Edit(c, choose, reference.mean_edit(model, site, c, means[site.stack, site.site])))
+                for site, c in columns.items()
+            ]
         draws = reference.resample_edits(model, columns, self.reference, self.seed, self.draw)
         return [(site, Edit(c, choose, draws[site])) for site, c in columns.items()]
 

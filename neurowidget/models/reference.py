@@ -265,9 +265,18 @@ _stores: weakref.WeakKeyDictionary[nn.Module, tuple[Hashable, dict[Hashable, Any
 
 def _kept(module: nn.Module) -> dict[Hashable, Any]:
     """What was computed for this module as its weights are now."""
-    now = hash(tuple((id(p), p.data_ptr(), -1 if p.is_inference() else p._version) for p in module.parameters()))
+    now = hash(tuple(_state_of(parameter) for parameter in module.parameters()))
     before, kept = _stores.get(module, (None, {}))
     if before != now:
         kept = {}
         _stores[module] = now, kept
     return kept
+
+
+def _state_of(parameter: Tensor) -> tuple[int, int, int]:
+    """Differs when a parameter was written to or replaced."""
+    try:
+        address = parameter.data_ptr()
+    except RuntimeError:  # a quantised or offloaded parameter may have no memory of its own
+        address = 0
+    return id(parameter), address, -1 if parameter.is_inference() else parameter._version

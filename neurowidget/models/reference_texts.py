@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -37,10 +38,15 @@ def chosen_texts(model: NeuronModel, texts: Sequence[str] | None) -> tuple[Seque
     if texts is not None:
         checked = checked_texts(texts)
         return checked, f"{len(checked)} reference texts"
+    name = "prose" if model.kind.endswith("_lm") else "movies"
+    return _sample(name), f"the bundled sample {name!r}"
+
+
+@cache
+def _sample(name: str) -> tuple[str, ...]:
     from neurowidget.models.bundled import sample_texts
 
-    name = "prose" if model.kind.endswith("_lm") else "movies"
-    return sample_texts(name), f"the bundled sample {name!r}"
+    return tuple(sample_texts(name))
 
 
 def role_names(model: NeuronModel) -> list[str]:
