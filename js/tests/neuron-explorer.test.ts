@@ -366,6 +366,17 @@ describe("interventions", () => {
     expect(kernel.get("interventions")).toEqual([]);
   });
 
+  it("keeps the ends of a slider when a new text took the cards away", async () => {
+    const kernel = mount({ interventions: [{ kind: "set", neuron: NOT, value: 4 }] });
+    const high = () => Number(find<HTMLInputElement>("input[type=range]").max);
+    const before = high();
+    expect(before).toBeGreaterThanOrEqual(4.2);
+    const next = explorerState({ ...SMALL, seed: 9 });
+    await kernel.python({ ...next, _cards: {}, _card: null, interventions: kernel.get("interventions") });
+    await tick();
+    expect(high()).toBe(before);
+  });
+
   it("keeps the slider that is held when Python answers", async () => {
     const kernel = mount({ selected_neuron: NOT, interventions: [{ kind: "set", neuron: NOT, value: 1 }] });
     const slider = find("input[type=range]");
@@ -468,6 +479,24 @@ describe("running a text", () => {
     await kernel.python({ _status: { state: "error", error: "KeyError: x" } });
     await tick();
     expect(status()).toContain("KeyError: x");
+  });
+
+  it("takes an empty object for nothing, as Python sends it before the first result", () => {
+    const nothing = [
+      "_tokens",
+      "_activations",
+      "_preview",
+      "_attribution",
+      "_effects",
+      "_spread",
+      "_before",
+      "_after",
+      "_card",
+      "_cards",
+      "_legend",
+    ];
+    mount(Object.fromEntries(nothing.map((name) => [name, {}])));
+    expect(el.querySelector(".nw-fatal")).toBeNull();
   });
 
   it("offers texts while there is none", async () => {
@@ -600,6 +629,18 @@ const drawn = explorerCases().filter(({ kind }) => kind === "neuron-explorer");
 it.each(drawn.map((one) => [one.name, one.state] as const))("draws the state: %s", (_, state) => {
   mount(state);
   expect(el.querySelector(".nw-fatal")).toBeNull();
+});
+
+it("shows a failure while drawing, until the view can be drawn again", async () => {
+  const kernel = mount();
+  const silenced = vi.spyOn(console, "error").mockImplementation(() => {});
+  await kernel.python({ _attribution: { target: "x", scores: [1] } });
+  await tick();
+  expect(find(".nw-fatal").textContent).toContain("could not be drawn");
+  await kernel.python({ _attribution: null });
+  await tick();
+  expect(el.querySelector(".nw-fatal")).toBeNull();
+  silenced.mockRestore();
 });
 
 it("names every control and uses no id twice", async () => {

@@ -6,7 +6,7 @@ import { count, num, seconds, signed } from "../lib/format";
 import { type Intervention, sameInterventions } from "../lib/interventions";
 import { type Card, DEFAULT_VIEW, type ExplorerState, type ExplorerView } from "../lib/payload";
 import { ColourRange, outside } from "../lib/range";
-import type { MatrixInfo, Sort, Status } from "../lib/snapshot";
+import { given, type MatrixInfo, type Sort, type Status } from "../lib/snapshot";
 import { canAnswer, sweptAnswer } from "../lib/swept";
 import type { Theme } from "../lib/theme";
 import type { ExplorerHeaderProps } from "../views/explorer-header";
@@ -181,7 +181,7 @@ export class Scene {
 
   tokenPanel(): TokenPanelProps {
     const { data, view, get, shownNeuron: neuron, cards, scales, dark } = this;
-    const attribution = get("_attribution");
+    const attribution = given(get("_attribution"));
     const values = neuron ? this.valuesOf(neuron) : null;
     const byActivation = values && (this.now.hoveredNeuron !== null || view.tokens === "activation");
     const attributionName = attribution ? `attribution to ${attribution.target}` : "";
@@ -384,7 +384,7 @@ export class Scene {
           ? "Not computed: see the message above."
           : "Computing…"
         : "Not precomputed for this neuron: needs a kernel.",
-      target: get("_before")?.target?.name ?? card?.effect?.target ?? "the target",
+      target: given(get("_before"))?.target?.name ?? card?.effect?.target ?? "the target",
       quantile: now.quantile,
       context: now.context,
     };
@@ -398,12 +398,8 @@ export class Scene {
 
   rangeOf(neuron: string): ValueRange | null {
     const values = Array.from(this.valuesOf(neuron) ?? []).filter(Number.isFinite);
-    const card = this.cards.of(neuron);
-    const ends = [
-      ...values,
-      ...(card?.corpus ? [card.corpus.min, card.corpus.max] : []),
-      ...(card?.dose?.x ?? []),
-    ];
+    const set = this.edits.find((edit) => edit.neuron === neuron && edit.kind === "set")?.value;
+    const ends = [...values, ...this.cards.seenRange(neuron), ...(set === undefined ? [] : [set])];
     if (!ends.length) return null;
     let low = Math.min(0, ...ends);
     let high = Math.max(0, ...ends);
@@ -430,7 +426,7 @@ export class Scene {
 
   prediction(): PredictionBarsProps {
     const { get, edits, live } = this;
-    const before = get("_before");
+    const before = given(get("_before"));
     const empty = this.data.tokens
       ? "This model has no head: there is no prediction."
       : "The prediction appears here.";
@@ -441,7 +437,7 @@ export class Scene {
       const { after, note } = sweptAnswer(edits, before, (neuron) => this.cards.of(neuron));
       return { before, after, note: after ? `${note} change = F(after) − F(before)` : note, empty };
     }
-    const after = get("_after");
+    const after = given(get("_after"));
     const answers = after?.asked
       ? sameInterventions(after.asked, edits)
       : after?.interventions?.length === edits.length;

@@ -5,7 +5,7 @@ import { deviation, field } from "./field";
 import { formatNeuron, parseNeuron } from "./neuron";
 import { strongest } from "./order";
 import type { Effects, Spread } from "./payload";
-import type { ModelInfo, Sort, TokensState } from "./snapshot";
+import { given, type ModelInfo, type Sort, type TokensState } from "./snapshot";
 
 export type ArrayTraits = "_model" | "_tokens" | "_activations" | "_preview" | "_effects" | "_spread";
 export type SortKeys = Partial<Record<Sort, readonly Float32Array[]>>;
@@ -42,7 +42,7 @@ export class ExplorerData {
     this.tokens = tokens?.pieces?.length ? tokens : null;
     this.activations = activations?.shape.length === 3 ? activations : null;
     this.preview = this.#array(get("_preview"));
-    this.effectsOf = get("_effects") as Effects | null;
+    this.effectsOf = given(get("_effects") as Effects | null);
     this.effects = this.#array(this.effectsOf?.values);
     this.spread = this.#array((get("_spread") as Spread | null)?.values);
   }

@@ -102,7 +102,7 @@ export function explorerHeader(el: HTMLElement, handlers: ExplorerHeaderHandlers
   }
   function grow() {
     input.style.height = "auto";
-    if (input.scrollHeight) input.style.height = `${Math.min(112, input.scrollHeight + 2)}px`;
+    if (input.scrollHeight) input.style.height = `${Math.min(76, input.scrollHeight + 2)}px`;
   }
 
   async function copyCode() {

@@ -92,7 +92,10 @@ export function neuronCard(el: HTMLElement, handlers: NeuronCardHandlers = {}) {
     examplePart.el,
     towardPart.el,
   );
+  const bare = h("p", { class: "nw-missing" });
+  box.append(bare);
   el.append(box);
+  const others = [effectPart.el, corpusPart.el, dosePart.el, examplePart.el];
   const profile = tokenProfile(profilePart.body, {
     onHover: (token) => handlers.onHoverToken?.(token),
     onSelect: (token) => handlers.onToken?.(token),
@@ -125,6 +128,10 @@ export function neuronCard(el: HTMLElement, handlers: NeuronCardHandlers = {}) {
         button.title = refused ?? ACTS.find(([name]) => name === kind)?.[2] ?? "";
       }
 
+      // On a saved page without this card there is one thing to say, not one for each part.
+      const nothing = !card && !live;
+      for (const part of others) part.hidden = nothing;
+      setText(bare, nothing ? waiting : "");
       profilePart.show(values?.length ? null : waiting);
       profile.update({ pieces, values, other: props.other, token });
 
@@ -184,7 +191,6 @@ export function neuronCard(el: HTMLElement, handlers: NeuronCardHandlers = {}) {
       towardPart.show(card?.toward.length ? null : absent("toward"));
       setText(towardPart.note, card?.toward.length ? "direct path only, approximate" : "");
       replace(towardPart.body, card?.toward.length ? pushes(card.toward) : null);
-      box.toggleAttribute("data-live", live);
     },
     destroy() {
       for (const view of [profile, effects, histogram, dose, examples]) view.destroy();

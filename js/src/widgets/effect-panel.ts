@@ -1,7 +1,7 @@
 // Two predictions side by side: the model as it is, and with interventions.
 import { h, replace } from "../lib/dom";
 import type { Prediction } from "../lib/payload";
-import type { BaseState } from "../lib/snapshot";
+import { type BaseState, given } from "../lib/snapshot";
 import { stateBox } from "../lib/state-box";
 import { defineWidget } from "../lib/widget";
 import { predictionBars } from "../views/prediction-bars";
@@ -22,8 +22,8 @@ export default defineWidget<EffectPanelState>("effect-panel", ({ root, binding, 
   root.append(notes);
 
   function draw() {
-    const before = binding.get("_before") ?? null;
-    const after = binding.get("_after") ?? null;
+    const before = given(binding.get("_before"));
+    const after = given(binding.get("_after"));
     const made = after?.interventions ?? [];
     const error = binding.get("last_error");
     box.update(error ? { state: "error", error } : binding.get("_status"), "No prediction yet.");

@@ -239,6 +239,8 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
       if (!open) return;
       try {
         draw();
+        // An earlier failure is over when the whole view could be drawn.
+        root.querySelector(":scope > .nw-fatal")?.remove();
       } catch (error) {
         context.fail(error);
       }
