@@ -62,6 +62,21 @@ export function setText(el: Element, text: string): void {
   if (el.textContent !== text) el.textContent = text;
 }
 
+type Handlers = { [K in keyof HTMLElementEventMap]?: (event: HTMLElementEventMap[K]) => void };
+
+/** Add listeners; the answer takes all of them away again. */
+export function listen(
+  el: EventTarget,
+  handlers: Handlers,
+  options: AddEventListenerOptions = {},
+): () => void {
+  const ends = new AbortController();
+  for (const [name, fn] of Object.entries(handlers)) {
+    el.addEventListener(name, fn as EventListener, { ...options, signal: ends.signal });
+  }
+  return () => ends.abort();
+}
+
 export interface Roving {
   /** Call after the items changed. */
   refresh(): void;
@@ -97,7 +112,7 @@ export function roving(
     all[to].tabIndex = 0;
     all[to].focus({ preventScroll: !scroll });
   };
-  const onKey = (event: KeyboardEvent) => {
+  const keydown = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const all = items();
     const at = all.findIndex((item) => item === event.target || item.contains(event.target as Node));
@@ -118,7 +133,7 @@ export function roving(
     focus(to);
     onMove?.(all[to], to, event);
   };
-  const onFocus = (event: FocusEvent) => {
+  const focusin = (event: FocusEvent) => {
     const all = items();
     const at = all.indexOf(event.target as HTMLElement);
     if (at < 0 || at === index) return;
@@ -126,8 +141,7 @@ export function roving(
     all[at].tabIndex = 0;
     index = at;
   };
-  container.addEventListener("keydown", onKey);
-  container.addEventListener("focusin", onFocus);
+  const dispose = listen(container, { keydown, focusin });
   refresh();
   return {
     refresh,
@@ -135,9 +149,6 @@ export function roving(
     get index() {
       return index;
     },
-    dispose() {
-      container.removeEventListener("keydown", onKey);
-      container.removeEventListener("focusin", onFocus);
-    },
+    dispose,
   };
 }

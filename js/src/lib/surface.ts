@@ -1,6 +1,6 @@
 // A canvas that shows a grid through a zoomable window: sizes, device pixels, pointer, cursor and keys.
 import { type Anchor, type TooltipContent, tooltip } from "../views/tooltip";
-import { h, setText } from "./dom";
+import { h, listen, setText } from "./dom";
 import { type Cell, cellAt, cellBox, type Transform } from "./hit";
 import {
   attachZoom,
@@ -151,13 +151,13 @@ export function surface(el: HTMLElement, options: SurfaceOptions): Surface {
     setText(live, [title, ...rows.map(([label, value]) => `${label} ${value}`)].join(", "));
   };
 
-  const onMove = (event: PointerEvent) => {
+  const pointermove = (event: PointerEvent) => {
     if (event.buttons) return;
     const bounds = canvas.getBoundingClientRect();
     const { clientX: x, clientY: y } = event;
     hover(at(x - bounds.left, y - bounds.top), { x: x - 6, y: y - 6, width: 12, height: 12 });
   };
-  const onKey = (event: KeyboardEvent) => {
+  const keydown = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey || !frame) return;
     const here = cursor ?? options.start();
     const to = options.step(here, event.key);
@@ -173,20 +173,16 @@ export function surface(el: HTMLElement, options: SurfaceOptions): Surface {
     event.preventDefault();
     event.stopPropagation();
   };
-  const listeners: [string, EventListener][] = [
-    ["pointermove", onMove as EventListener],
-    ["pointerleave", () => hover(null)],
-    ["keydown", onKey as EventListener],
-    ["focus", paint],
-    [
-      "blur",
-      () => {
-        tip.hide();
-        paint();
-      },
-    ],
-  ];
-  for (const [name, fn] of listeners) canvas.addEventListener(name, fn);
+  const deafen = listen(canvas, {
+    pointermove,
+    pointerleave: () => hover(null),
+    keydown,
+    focus: paint,
+    blur() {
+      tip.hide();
+      paint();
+    },
+  });
   const release = attachZoom(canvas, {
     frame: () => frame,
     view: () => view,
@@ -220,7 +216,7 @@ export function surface(el: HTMLElement, options: SurfaceOptions): Surface {
       release();
       resize.disconnect();
       if (pending) cancelAnimationFrame(pending);
-      for (const [name, fn] of listeners) canvas.removeEventListener(name, fn);
+      deafen();
       tip.destroy();
       box.remove();
     },

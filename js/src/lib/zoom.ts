@@ -1,4 +1,5 @@
 // Zooming and panning of a grid in a box: pure functions of a view, and their wiring to wheel, drag and keys.
+import { listen } from "./dom";
 import type { Transform } from "./hit";
 
 /** What is drawn, and how large: sizes in CSS pixels, `left` and `top` kept free for labels. */
@@ -128,7 +129,7 @@ export function attachZoom(el: HTMLElement, target: ZoomTarget): () => void {
     const box = el.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   };
-  const onWheel = (event: WheelEvent) => {
+  const wheel = (event: WheelEvent) => {
     const unit = event.deltaMode === 1 ? 16 : event.deltaMode === 2 ? 400 : 1;
     const [view, frame] = [target.view(), target.frame()];
     if (!frame) return;
@@ -145,12 +146,12 @@ export function attachZoom(el: HTMLElement, target: ZoomTarget): () => void {
     event.preventDefault();
     target.set(panBy(view, dx, dy, frame));
   };
-  const onDown = (event: PointerEvent) => {
+  const pointerdown = (event: PointerEvent) => {
     if (event.button !== 0) return;
     const [x, y] = local(event);
     drag = { id: event.pointerId, x, y, view: target.view(), moved: false };
   };
-  const onMove = (event: PointerEvent) => {
+  const pointermove = (event: PointerEvent) => {
     if (drag?.id !== event.pointerId) return;
     const [x, y] = local(event);
     if (!drag.moved) {
@@ -161,13 +162,13 @@ export function attachZoom(el: HTMLElement, target: ZoomTarget): () => void {
     const frame = target.frame();
     if (frame) target.set(panBy(drag.view, drag.x - x, drag.y - y, frame));
   };
-  const onUp = (event: PointerEvent) => {
+  const pointerup = (event: PointerEvent) => {
     if (drag?.id !== event.pointerId) return;
     const { moved } = drag;
     drag = null;
     if (!moved && event.type === "pointerup") target.click(...local(event), event);
   };
-  const onKey = (event: KeyboardEvent) => {
+  const keydown = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const frame = target.frame();
     if (!frame) return;
@@ -178,16 +179,6 @@ export function attachZoom(el: HTMLElement, target: ZoomTarget): () => void {
     else return;
     event.preventDefault();
   };
-  const events: [string, EventListener, AddEventListenerOptions?][] = [
-    ["wheel", onWheel as EventListener, { passive: false }],
-    ["pointerdown", onDown as EventListener],
-    ["pointermove", onMove as EventListener],
-    ["pointerup", onUp as EventListener],
-    ["pointercancel", onUp as EventListener],
-    ["keydown", onKey as EventListener],
-  ];
-  for (const [name, fn, options] of events) el.addEventListener(name, fn, options);
-  return () => {
-    for (const [name, fn] of events) el.removeEventListener(name, fn);
-  };
+  const handlers = { wheel, pointerdown, pointermove, pointerup, pointercancel: pointerup, keydown };
+  return listen(el, handlers, { passive: false });
 }

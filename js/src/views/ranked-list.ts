@@ -1,6 +1,6 @@
 // The strongest neurons as a list of bars: layer, value, and what removing the neuron does where that is known.
 import type { Scale } from "../lib/colour";
-import { h, replace, roving } from "../lib/dom";
+import { h, listen, replace, roving } from "../lib/dom";
 import { num, signed } from "../lib/format";
 import type { MatrixInfo } from "../lib/snapshot";
 
@@ -56,33 +56,25 @@ export function rankedList(el: HTMLElement, on: RankedListEvents = {}): RankedLi
     const item = props?.items[i];
     if (item) on.onSelect?.(!add && item.neuron === props?.selected ? null : item.neuron, add);
   };
-  const listeners: [string, EventListener][] = [
-    ["pointerover", (e) => hover(at(e.target))],
-    ["pointerleave", () => hover(-1)],
-    ["focusout", () => hover(-1)],
-    [
-      "click",
-      (e) => {
-        const i = at(e.target);
-        if (i < 0) return;
-        rove.focus(i);
-        choose(i, (e as MouseEvent).shiftKey);
-      },
-    ],
-    [
-      "keydown",
-      (e) => {
-        const { key, shiftKey } = e as KeyboardEvent;
-        const i = at(e.target);
-        if (i >= 0 && (key === "Enter" || key === " ")) choose(i, shiftKey);
-        else if (key === "Escape" && props?.selected) on.onSelect?.(null, false);
-        else return;
-        e.preventDefault();
-        e.stopPropagation();
-      },
-    ],
-  ];
-  for (const [name, fn] of listeners) list.addEventListener(name, fn);
+  const deafen = listen(list, {
+    pointerover: (e) => hover(at(e.target)),
+    pointerleave: () => hover(-1),
+    focusout: () => hover(-1),
+    click(e) {
+      const i = at(e.target);
+      if (i < 0) return;
+      rove.focus(i);
+      choose(i, e.shiftKey);
+    },
+    keydown(e) {
+      const i = at(e.target);
+      if (i >= 0 && (e.key === "Enter" || e.key === " ")) choose(i, e.shiftKey);
+      else if (e.key === "Escape" && props?.selected) on.onSelect?.(null, false);
+      else return;
+      e.preventDefault();
+      e.stopPropagation();
+    },
+  });
 
   const draw = (p: RankedListProps) => {
     const most = Math.max(1e-30, ...p.items.map((item) => Math.abs(item.value)).filter(Number.isFinite));
@@ -125,7 +117,7 @@ export function rankedList(el: HTMLElement, on: RankedListEvents = {}): RankedLi
       if (i >= 0) rows[i].scrollIntoView({ block: "nearest" });
     },
     destroy() {
-      for (const [name, fn] of listeners) list.removeEventListener(name, fn);
+      deafen();
       rove.dispose();
       root.remove();
     },
@@ -139,15 +131,11 @@ function row(item: RankedItem, i: number, p: RankedListProps, most: number, both
   bar.style.width = `${width}%`;
   bar.style.insetInlineStart = both ? (item.value < 0 ? `${50 - width}%` : "50%") : "0";
   bar.style.backgroundColor = p.scale.css(item.value);
-  const spokenEffect = p.effect ? `, ${p.effect.name} ${signed(item.effect ?? Number.NaN)}` : "";
+  // What the columns are is said, not shown, in every row.
+  const said = (text: string) => h("span", { class: "nw-hidden" }, text);
   return h(
     "div",
-    {
-      class: "nw-ranked-row",
-      role: "option",
-      tabindex: "-1",
-      "aria-label": `${i + 1}, ${item.neuron}, ${p.info.name} ${num(item.value)}${spokenEffect}${item.label ? `, ${item.label}` : ""}`,
-    },
+    { class: "nw-ranked-row", role: "option", tabindex: "-1" },
     h("span", { class: "nw-muted" }, `${i + 1}`),
     h(
       "span",
@@ -156,12 +144,13 @@ function row(item: RankedItem, i: number, p: RankedListProps, most: number, both
       item.label && h("small", { dir: "auto" }, item.label),
     ),
     h("span", { class: "nw-ranked-track" }, bar),
-    h("span", { class: "nw-ranked-value" }, num(item.value)),
+    h("span", { class: "nw-ranked-value" }, said(`${p.info.name} `), num(item.value)),
     p.effect &&
       h(
         "span",
         { class: "nw-ranked-value" },
-        item.effect === undefined || item.effect === null ? "–" : signed(item.effect),
+        said(`${p.effect.name} `),
+        item.effect == null ? "–" : signed(item.effect),
       ),
   );
 }

@@ -1,6 +1,6 @@
 // A text as its tokens: colour is one score, the line below a second one. Every token is text in the page.
 import type { Scale } from "../lib/colour";
-import { h, replace, roving } from "../lib/dom";
+import { h, listen, replace, roving } from "../lib/dom";
 import { num } from "../lib/format";
 import type { Status, TokensState } from "../lib/snapshot";
 import { stateBox } from "../lib/state-box";
@@ -78,38 +78,31 @@ export function tokenStrip(el: HTMLElement, on: TokenStripEvents = {}): TokenStr
     if (index < 0) tip.hide();
     else tip.show(describe(cells[index], props), elements[index].getBoundingClientRect());
   };
-  const listeners: [string, EventListener][] = [
-    ["pointerover", (e) => hover(indexOf(e.target))],
-    ["pointerleave", () => hover(-1)],
-    ["focusin", (e) => (e.target as Element).matches(":focus-visible") && hover(indexOf(e.target))],
-    ["focusout", () => hover(-1)],
-    [
-      "click",
-      (e) => {
-        // Text that was dragged over is being copied, not chosen.
-        if (getSelection()?.type === "Range" && !(e as MouseEvent).shiftKey) return;
-        const index = indexOf(e.target);
-        if (index < 0) return;
-        rove.focus(index);
-        lock(index, (e as MouseEvent).shiftKey);
-      },
-    ],
-    ["mousedown", (e) => (e as MouseEvent).shiftKey && indexOf(e.target) >= 0 && e.preventDefault()],
-    [
-      "keydown",
-      (e) => {
-        const { key, shiftKey } = e as KeyboardEvent;
-        const index = indexOf(e.target);
-        if (index < 0) return;
-        if (key === "Enter" || key === " ") lock(index, shiftKey);
-        else if (key === "Escape" && props.selected.length) on.onSelect?.([]);
-        else return;
-        e.preventDefault();
-        e.stopPropagation();
-      },
-    ],
-  ];
-  for (const [name, fn] of listeners) list.addEventListener(name, fn);
+  const deafen = listen(list, {
+    pointerover: (e) => hover(indexOf(e.target)),
+    pointerleave: () => hover(-1),
+    focusin: (e) => (e.target as Element).matches(":focus-visible") && hover(indexOf(e.target)),
+    focusout: () => hover(-1),
+    // A shift-click chooses a range of tokens, not of text.
+    mousedown: (e) => e.shiftKey && indexOf(e.target) >= 0 && e.preventDefault(),
+    click(e) {
+      // Text that was dragged over is being copied, not chosen.
+      if (getSelection()?.type === "Range" && !e.shiftKey) return;
+      const index = indexOf(e.target);
+      if (index < 0) return;
+      rove.focus(index);
+      lock(index, e.shiftKey);
+    },
+    keydown(e) {
+      const index = indexOf(e.target);
+      if (index < 0) return;
+      if (e.key === "Enter" || e.key === " ") lock(index, e.shiftKey);
+      else if (e.key === "Escape" && props.selected.length) on.onSelect?.([]);
+      else return;
+      e.preventDefault();
+      e.stopPropagation();
+    },
+  });
 
   const build = (tokens: TokensState | null) => {
     drawn = tokens;
@@ -136,7 +129,7 @@ export function tokenStrip(el: HTMLElement, on: TokenStripEvents = {}): TokenStr
       if (hovered >= 0) tip.show(describe(cells[hovered], props), elements[hovered].getBoundingClientRect());
     },
     destroy() {
-      for (const [name, fn] of listeners) list.removeEventListener(name, fn);
+      deafen();
       rove.dispose();
       tip.destroy();
       box.destroy();
