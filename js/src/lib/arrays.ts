@@ -13,7 +13,7 @@ export interface WireArray {
 }
 
 type Raw = Float32Array | Uint16Array | Int32Array | Uint8Array;
-const SIZES: Record<string, number> = { float32: 4, float16: 2, int32: 4, uint8: 1 };
+const RAW = { float32: Float32Array, float16: Uint16Array, int32: Int32Array, uint8: Uint8Array };
 const MAX_CELLS = 2 ** 28;
 
 /** A read-only array of numbers; the axes of a matrix are (layer, token, neuron) or (layer, neuron). */
@@ -35,7 +35,7 @@ export class NdArray {
   static from(values: ArrayLike<number>, shape: readonly number[]): NdArray {
     const raw = values instanceof Float32Array ? values : Float32Array.from(values);
     if (raw.length !== cells(shape)) {
-      throw new Error(`array: shape [${shape}] has ${cells(shape)} cells, got ${raw.length} values`);
+      throw wrong(`shape [${shape}] has ${cells(shape)} cells, got ${raw.length} values`);
     }
     return new NdArray(raw, "float32", shape);
   }
@@ -60,7 +60,7 @@ export class NdArray {
   /** The last axis at the given leading indices: row(layer, token) or row(layer). */
   row(...index: number[]): Float32Array {
     const axes = this.shape.length - 1;
-    if (index.length !== axes) throw new Error(`row: expected ${axes} indices, got ${index.length}`);
+    if (index.length !== axes) throw wrong(`expected ${axes} indices, got ${index.length}`);
     let offset = 0;
     for (let axis = 0; axis < axes; axis++) {
       this.#check(axis, index[axis]);
@@ -73,7 +73,7 @@ export class NdArray {
   /** The values of one neuron over the tokens: (layer, token, neuron) arrays only. */
   column(layer: number, neuron: number): Float32Array {
     if (this.shape.length !== 3) {
-      throw new Error(`column: needs the axes (layer, token, neuron), got shape [${this.shape}]`);
+      throw wrong(`needs the axes (layer, token, neuron), got shape [${this.shape}]`);
     }
     this.#check(0, layer);
     this.#check(2, neuron);
@@ -100,7 +100,7 @@ export class NdArray {
 
   #check(axis: number, i: number): void {
     if (!(Number.isInteger(i) && i >= 0 && i < this.shape[axis])) {
-      throw new Error(`array: index ${i} is outside axis ${axis} of shape [${this.shape}]`);
+      throw wrong(`index ${i} is outside axis ${axis} of shape [${this.shape}]`);
     }
   }
 
@@ -135,43 +135,33 @@ export class NdArray {
 
 /** Read a wire array; throws an Error that says what does not fit. */
 export function decode(spec: WireArray): NdArray {
-  if (!spec || typeof spec !== "object") throw new Error("array: expected {data, dtype, shape}");
-  const size = Object.hasOwn(SIZES, spec.dtype) ? SIZES[spec.dtype] : 0;
-  if (!size)
-    throw new Error(`array: dtype ${JSON.stringify(spec.dtype)} is not one of ${Object.keys(SIZES)}`);
+  if (!spec || typeof spec !== "object") throw wrong("expected {data, dtype, shape}");
+  if (!Object.hasOwn(RAW, spec.dtype)) {
+    throw wrong(`dtype ${JSON.stringify(spec.dtype)} is not one of ${Object.keys(RAW)}`);
+  }
   const dtype = spec.dtype as Dtype;
-  if (!Array.isArray(spec.shape) || !spec.shape.length)
-    throw new Error("array: shape is not a list of sizes");
-  for (const n of spec.shape) {
-    if (!(Number.isInteger(n) && n >= 0))
-      throw new Error(`array: shape [${spec.shape}] is not a list of sizes`);
+  const size = RAW[dtype].BYTES_PER_ELEMENT;
+  const isSize = (n: unknown) => Number.isInteger(n) && (n as number) >= 0;
+  if (!Array.isArray(spec.shape) || !spec.shape.length || !spec.shape.every(isSize)) {
+    throw wrong(`shape [${spec.shape}] is not a list of sizes`);
   }
   const length = cells(spec.shape);
-  if (length > MAX_CELLS) throw new Error(`array: shape [${spec.shape}] is larger than ${MAX_CELLS} cells`);
-  if (spec.data === null || spec.data === undefined) throw new Error("array: the data are missing");
+  if (length > MAX_CELLS) throw wrong(`shape [${spec.shape}] is larger than ${MAX_CELLS} cells`);
+  if (spec.data === null || spec.data === undefined) throw wrong("the data are missing");
   const data = toBytes(spec.data);
   if (data.byteLength !== length * size) {
-    throw new Error(
-      `array: shape [${spec.shape}] of ${dtype} needs ${length * size} bytes, got ${data.byteLength}`,
-    );
+    throw wrong(`shape [${spec.shape}] of ${dtype} needs ${length * size} bytes, got ${data.byteLength}`);
   }
   const scale = spec.scale ?? [];
   if (dtype === "uint8") {
     if (scale.length !== spec.shape[0]) {
-      throw new Error(`array: uint8 needs one scale per first index (${spec.shape[0]}), got ${scale.length}`);
+      throw wrong(`uint8 needs one scale per first index (${spec.shape[0]}), got ${scale.length}`);
     }
-    for (const s of scale) if (!Number.isFinite(s)) throw new Error(`array: the scale ${s} is not a number`);
+    for (const s of scale) if (!Number.isFinite(s)) throw wrong(`the scale ${s} is not a number`);
   }
   // A typed array needs an aligned start; what comes out of a message often has none.
   const aligned = data.byteOffset % size ? data.slice() : data;
-  const raw =
-    dtype === "float32"
-      ? new Float32Array(aligned.buffer, aligned.byteOffset, length)
-      : dtype === "float16"
-        ? new Uint16Array(aligned.buffer, aligned.byteOffset, length)
-        : dtype === "int32"
-          ? new Int32Array(aligned.buffer, aligned.byteOffset, length)
-          : aligned;
+  const raw = new RAW[dtype](aligned.buffer as ArrayBuffer, aligned.byteOffset, length);
   return new NdArray(raw, dtype, spec.shape.slice(), scale);
 }
 
@@ -186,7 +176,7 @@ export function toBytes(data: Bytes | string): Uint8Array {
   if (typeof data === "string") return fromBase64(data);
   if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   if (Object.prototype.toString.call(data).endsWith("ArrayBuffer]")) return new Uint8Array(data);
-  throw new Error("array: the data are neither bytes nor base64");
+  throw wrong("the data are neither bytes nor base64");
 }
 
 function fromBase64(text: string): Uint8Array {
@@ -194,12 +184,14 @@ function fromBase64(text: string): Uint8Array {
   try {
     bin = atob(text);
   } catch {
-    throw new Error("array: the data are not base64");
+    throw wrong("the data are not base64");
   }
   const out = new Uint8Array(bin.length);
   for (let i = 0; i < bin.length; i++) out[i] = bin.charCodeAt(i);
   return out;
 }
+
+const wrong = (what: string) => new Error(`array: ${what}`);
 
 function cells(shape: readonly number[]): number {
   return shape.reduce((a, b) => a * b, 1);

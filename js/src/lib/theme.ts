@@ -69,18 +69,7 @@ export function watchTheme(root: HTMLElement): ThemeWatch {
   };
   const observer = new MutationObserver(later);
   const { documentElement, body } = root.ownerDocument;
-  const attributeFilter = [
-    "class",
-    "style",
-    "theme",
-    "data-jp-theme-name",
-    "data-jp-theme-light",
-    "data-vscode-theme-id",
-    "data-vscode-theme-kind",
-    "data-theme",
-    "data-nw-theme-force",
-  ];
-  for (const el of [documentElement, body]) if (el) observer.observe(el, { attributeFilter });
+  for (const el of [documentElement, body]) if (el) observer.observe(el, { attributes: true });
   const media = globalThis.matchMedia?.("(prefers-color-scheme: dark)");
   media?.addEventListener?.("change", later);
   return {
