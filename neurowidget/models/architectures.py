@@ -295,9 +295,7 @@ def _mlp_projection(
     trace: Trace, block: Call, linear: list[Call], has_attention: bool, width: int, tokens: int
 ) -> Call | str:
     if expert := _experts(block):
-        return (
-            f"{expert} holds several MLPs (a mixture of experts): no one down projection has all neurons of the layer"
-        )
+        return f"{expert} holds several MLPs, as a mixture of experts does: no one down projection has all neurons of the layer"
     if not has_attention:
         return f"nothing that ran in {block.name} is named like attention, so its linear layers cannot be told apart"
     outside = [c for c in linear if _attention_root(c.name, block) is None]
