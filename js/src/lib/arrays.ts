@@ -95,7 +95,11 @@ export class NdArray {
     // An odd step does not fall into step with a width that is a power of two.
     const step = this.size > most ? Math.ceil(this.size / most) | 1 : 1;
     if (step === 1) return this.values;
-    return Float32Array.from({ length: Math.ceil(this.size / step) }, (_, i) => this.#value(i * step));
+    const out = new Float32Array(Math.ceil(this.size / step));
+    const { raw } = this;
+    const plain = raw instanceof Float32Array;
+    for (let i = 0; i < out.length; i++) out[i] = plain ? raw[i * step] : this.#value(i * step);
+    return out;
   }
 
   #check(axis: number, i: number): void {

@@ -1,26 +1,32 @@
 // A coloured grid as off-screen tiles: coloured once, then only scaled while zooming and panning.
 import type { Scale } from "./colour";
 import { type Transform, visible } from "./hit";
-import { halvings, type Level, Levels } from "./pool";
+import { type Grid, halvings, Levels } from "./pool";
 
 const TILE = 512;
 const MAX_TILES = 96;
 type Tile = OffscreenCanvas | HTMLCanvasElement;
 
 export class GridImage {
+  /** True once a value that is not a number was drawn: it is transparent. */
+  hasNaN = false;
   readonly #levels: Levels;
-  readonly #pixels: Uint32Array;
   readonly #tiles = new Map<string, Tile>();
+  #scale: Scale;
+  #pixels: Uint32Array;
 
-  /** `cells` are palette entries (see Scale.indices), rows x cols. */
-  constructor(
-    cells: Uint8Array,
-    readonly rows: number,
-    readonly cols: number,
-    scale: Scale,
-  ) {
-    this.#levels = new Levels({ cells, rows, cols }, scale.signed);
+  constructor(grid: Grid, scale: Scale) {
+    this.#levels = new Levels(grid);
+    this.#scale = scale;
     this.#pixels = scale.pixels();
+  }
+
+  /** Other colours for the same values. */
+  recolour(scale: Scale): void {
+    if (scale === this.#scale) return;
+    this.#scale = scale;
+    this.#pixels = scale.pixels();
+    this.#tiles.clear();
   }
 
   /** Draw what is visible in the box (x, y, width, height); `ratio` is device pixels per CSS pixel. */
@@ -61,7 +67,7 @@ export class GridImage {
     context.restore();
   }
 
-  #tile(level: Level, lx: number, ly: number, tr: number, tc: number): Tile {
+  #tile(level: Grid, lx: number, ly: number, tr: number, tc: number): Tile {
     const key = `${lx},${ly},${tr},${tc}`;
     const old = this.#tiles.get(key);
     if (old) return old;
@@ -70,10 +76,14 @@ export class GridImage {
     const height = Math.min(TILE, level.rows - tr * TILE);
     const image = new ImageData(width, height);
     const out = new Uint32Array(image.data.buffer);
+    const entries = new Uint8Array(width);
     for (let r = 0; r < height; r++) {
-      let from = (tr * TILE + r) * level.cols + tc * TILE;
-      let to = r * width;
-      for (const end = to + width; to < end; to++, from++) out[to] = this.#pixels[level.cells[from]];
+      const values = level.row(tr * TILE + r).subarray(tc * TILE, tc * TILE + width);
+      this.#scale.indices(values, entries);
+      for (let c = 0, to = r * width; c < width; c++, to++) {
+        if (!entries[c]) this.hasNaN = true;
+        out[to] = this.#pixels[entries[c]];
+      }
     }
     const tile = blank(width, height);
     (tile.getContext("2d") as CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D).putImageData(

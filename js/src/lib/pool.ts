@@ -16,32 +16,23 @@ export function poolRuns(values: Float32Array, by: number): Float32Array {
 
 const pick = (old: number, value: number) => (Number.isNaN(value) ? old : value);
 
-/** A grid of palette entries (rows x cols), smaller by powers of two on each axis. */
-export interface Level {
-  cells: Uint8Array;
+/** Rows of a grid, each made when it is asked for. */
+export interface Grid {
   rows: number;
   cols: number;
+  row(r: number): Float32Array;
 }
 
 /** The levels of one grid, each built when it is first asked for and kept. */
 export class Levels {
-  #levels = new Map<string, Level>();
-  /** How far an entry is from zero, above the entry itself: the largest of these is the strongest cell. */
-  readonly #keys: Uint16Array;
+  #levels = new Map<string, Grid>();
 
-  constructor(
-    readonly base: Level,
-    signed: boolean,
-  ) {
+  constructor(readonly base: Grid) {
     this.#levels.set("0,0", base);
-    // entry 0 is NaN and loses against everything
-    this.#keys = Uint16Array.from({ length: 256 }, (_, q) => {
-      return q === 0 ? 0 : ((signed ? Math.abs(q - 128) + 1 : q) << 8) | q;
-    });
   }
 
   /** Level (lx, ly): 2 ** lx columns and 2 ** ly rows of the base in each cell. */
-  get(lx: number, ly: number): Level {
+  get(lx: number, ly: number): Grid {
     const key = `${lx},${ly}`;
     let level = this.#levels.get(key);
     if (!level) {
@@ -50,36 +41,40 @@ export class Levels {
         [lx - 1, ly],
         [lx, ly - 1],
       ].find(([x, y]) => this.#levels.has(`${x},${y}`)) ?? [0, 0];
-      const parent = this.#levels.get(`${finer}`) as Level;
-      level = poolGrid(parent, 2 ** (lx - finer[0]), 2 ** (ly - finer[1]), this.#keys);
+      level = poolGrid(this.#levels.get(`${finer}`) as Grid, 2 ** (lx - finer[0]), 2 ** (ly - finer[1]));
       this.#levels.set(key, level);
     }
     return level;
   }
 }
 
-/** Pool blocks of fy x fx cells by the largest key. */
-function poolGrid({ cells, rows, cols }: Level, fx: number, fy: number, keys: Uint16Array): Level {
-  const outCols = Math.ceil(cols / fx);
-  const outRows = Math.ceil(rows / fy);
-  const out = new Uint8Array(outRows * outCols);
-  const best = new Uint16Array(outCols);
-  const whole = Math.floor(cols / fx);
-  for (let row = 0; row < outRows; row++) {
-    best.fill(0);
-    const end = Math.min(rows, (row + 1) * fy);
-    for (let r = row * fy; r < end; r++) {
-      let i = r * cols;
-      for (let col = 0; col < whole; col++) {
-        let most = best[col];
-        for (let k = 0; k < fx; k++) most = Math.max(most, keys[cells[i++]]);
-        best[col] = most;
+/** Pool blocks of fy x fx cells. */
+function poolGrid(grid: Grid, fx: number, fy: number): Grid {
+  const cols = Math.ceil(grid.cols / fx);
+  const rows = Math.ceil(grid.rows / fy);
+  const out = new Float32Array(rows * cols).fill(Number.NaN);
+  const sizes = new Float32Array(cols);
+  for (let row = 0; row < rows; row++) {
+    const best = out.subarray(row * cols, (row + 1) * cols);
+    sizes.fill(-1);
+    for (let r = row * fy; r < Math.min(grid.rows, (row + 1) * fy); r++) {
+      const values = grid.row(r);
+      let i = 0;
+      for (let col = 0; col < cols; col++) {
+        let most = sizes[col];
+        const end = Math.min(grid.cols, i + fx);
+        for (; i < end; i++) {
+          const size = Math.abs(values[i]);
+          if (size > most) {
+            most = size;
+            best[col] = values[i];
+          }
+        }
+        sizes[col] = most;
       }
-      for (; i < (r + 1) * cols; i++) best[whole] = Math.max(best[whole], keys[cells[i]]);
     }
-    for (let col = 0; col < outCols; col++) out[row * outCols + col] = best[col] & 255;
   }
-  return { cells: out, rows: outRows, cols: outCols };
+  return { rows, cols, row: (r) => out.subarray(r * cols, (r + 1) * cols) };
 }
 
 /** The level in which no cell is thinner than a pixel: how often to halve for cells `k` pixels wide. */

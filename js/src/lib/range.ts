@@ -4,7 +4,7 @@ import { maxAbs, robustMax, Scale } from "./colour";
 import { parseNeuron } from "./neuron";
 import type { RangeKind } from "./snapshot";
 
-const SAMPLE = 65_536;
+const SAMPLE = 40_000;
 const textMax = new WeakMap<NdArray, number>();
 
 /** The end of the range that fits all but the largest 0.1 % of an array; long arrays are sampled. */

@@ -57,7 +57,6 @@ export function layerHeatmap(el: HTMLElement, on: LayerHeatmapEvents = {}): Laye
   let order: Int32Array | null = null;
   let place: Int32Array | null = null;
   let image: GridImage | null = null;
-  let hasNaN = false;
   let rows = 0;
   let cols = 0;
   let seen: unknown[] = [];
@@ -100,24 +99,19 @@ export function layerHeatmap(el: HTMLElement, on: LayerHeatmapEvents = {}): Laye
     cols = values.shape[values.shape.length - 1];
     const key = sort === "index" ? null : keys?.[sort]?.[layer];
     order = key ? byStrength(key) : null;
+    image = null;
     place = order ? invert(order) : null;
     view.forget();
   };
 
-  const paintImage = (scale: Scale): GridImage => {
+  /** The values of a token in the order that they are drawn. */
+  const rowAt = (r: number): Float32Array => {
     const { values, layer } = props as LayerHeatmapProps;
-    const cells = new Uint8Array(rows * cols);
-    if (!order) scale.indices(values.slice(layer), cells);
-    else {
-      const line = new Uint8Array(cols);
-      for (let r = 0; r < rows; r++) {
-        const row = values.shape.length === 3 ? values.row(layer, r) : values.row(layer);
-        scale.indices(row, line);
-        for (let c = 0, to = r * cols; c < cols; c++, to++) cells[to] = line[order[c]];
-      }
-    }
-    hasNaN = cells.includes(0);
-    return new GridImage(cells, rows, cols, scale);
+    const row = values.shape.length === 3 ? values.row(layer, r) : values.row(layer);
+    if (!order) return row;
+    const sorted = new Float32Array(cols);
+    for (let c = 0; c < cols; c++) sorted[c] = row[order[c]];
+    return sorted;
   };
 
   const frame = (width: number): Frame | null => {
@@ -142,13 +136,18 @@ export function layerHeatmap(el: HTMLElement, on: LayerHeatmapEvents = {}): Laye
   const draw: SurfaceOptions["draw"] = (context, t, f, { over, cursor }) => {
     if (!props) return;
     const { theme, scale } = props;
-    image ??= paintImage(scale);
+    image ??= new GridImage({ rows, cols, row: rowAt }, scale);
+    image.recolour(scale);
     const width = Math.min(f.width - f.left, f.cols * t.kx + t.x - f.left);
     const height = Math.min(f.height - f.top, f.rows * t.ky + t.y - f.top);
     const box = { x: f.left, y: f.top, width, height };
-    context.fillStyle = hasNaN ? hatch(context, theme.muted) : theme.panel;
-    context.fillRect(box.x, box.y, box.width, box.height);
     image.draw(context, t, box, globalThis.devicePixelRatio || 1);
+    if (image.hasNaN) {
+      context.globalCompositeOperation = "destination-over";
+      context.fillStyle = hatch(context, theme.muted);
+      context.fillRect(box.x, box.y, box.width, box.height);
+      context.globalCompositeOperation = "source-over";
+    }
     context.strokeStyle = theme.line;
     context.lineWidth = 1;
     context.strokeRect(box.x - 0.5, box.y - 0.5, box.width + 1, box.height + 1);
@@ -247,7 +246,6 @@ export function layerHeatmap(el: HTMLElement, on: LayerHeatmapEvents = {}): Laye
       const now = [next.values, next.layer, key];
       const changed = now.some((part, i) => part !== seen[i]);
       seen = now;
-      if (changed || before?.scale !== next.scale) image = null;
       if (changed) prepare();
       if (changed || before?.height !== next.height || before?.tokens !== next.tokens) view.layout();
       view.paint();

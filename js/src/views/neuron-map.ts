@@ -9,7 +9,7 @@ import { GridImage, hatch } from "../lib/grid-image";
 import { type Cell, cellBox, type Transform } from "../lib/hit";
 import { formatNeuron, parseNeuron } from "../lib/neuron";
 import { byStrength } from "../lib/order";
-import { poolRuns } from "../lib/pool";
+import { type Grid, poolRuns } from "../lib/pool";
 import type { MatrixInfo, Sort } from "../lib/snapshot";
 import { type SurfaceOptions, surface } from "../lib/surface";
 import type { Theme } from "../lib/theme";
@@ -134,19 +134,21 @@ export function neuronMap(el: HTMLElement, on: NeuronMapEvents = {}): NeuronMap 
     };
   };
 
-  const paintImage = (b: Bands, scale: Scale): GridImage => {
-    const cells = new Uint8Array(b.rows * b.cols);
+  /** All bands as one grid; what lies between them is not a number, and so not drawn. */
+  const gridOf = (b: Bands): Grid => {
+    const cells = new Float32Array(b.rows * b.cols).fill(Number.NaN);
     content.forEach((band, layer) => {
-      cells.set(scale.indices(band.values), cellOf(b, { layer, at: 0 }).row * b.cols);
+      cells.set(band.values, cellOf(b, { layer, at: 0 }).row * b.cols);
     });
-    return new GridImage(cells, b.rows, b.cols, scale);
+    return { rows: b.rows, cols: b.cols, row: (r) => cells.subarray(r * b.cols, (r + 1) * b.cols) };
   };
 
   const draw: SurfaceOptions["draw"] = (context, t, f, { over, cursor }) => {
     if (!props || !layout) return;
     const b = layout;
     const { theme, scale, model } = props;
-    image ??= paintImage(b, scale);
+    image ??= new GridImage(gridOf(b), scale);
+    image.recolour(scale);
     const box = { x: f.left, y: 0, width: f.width - f.left, height: f.height };
     context.save();
     context.beginPath();
@@ -245,7 +247,6 @@ export function neuronMap(el: HTMLElement, on: NeuronMapEvents = {}): NeuronMap 
       seen = now;
       if (changed) prepare(next);
       if (changed || before?.height !== next.height) view.layout();
-      if (before?.scale !== next.scale) image = null;
       view.paint();
     },
     reveal(neuron) {
