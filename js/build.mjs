@@ -30,6 +30,8 @@ const COMMON = {
   minify: true,
   legalComments: "none",
   charset: "utf8",
+  // Not tsconfig.json: what is built depends on the sources alone.
+  tsconfigRaw: { compilerOptions: { alwaysStrict: true } },
   logLevel: "warning",
 };
 
