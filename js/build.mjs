@@ -17,6 +17,7 @@ const SRC = join(ROOT, "js", "src");
 const OUT = join(ROOT, "neurowidget", "static");
 const KB = 1000;
 const WIDGET_LIMIT = 60 * KB;
+// The explorer holds nearly every view there is; 103 kB are 40 kB when compressed.
 const LIMITS = { "neuron-explorer.js": 105 * KB };
 const PAGE_LIMIT = 300 * KB;
 const COMMITTED_LIMIT = 800 * KB;

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { explorerCases } from "../gallery/explorer-cases";
 import { answered, card, explorerState } from "../gallery/explorer-state";
+import { decode, type WireArray } from "../src/lib/arrays";
+import { strongest } from "../src/lib/order";
 import type { Card, Prediction } from "../src/lib/payload";
 import widget from "../src/widgets/neuron-explorer";
 import { FakeKernel } from "./fake-kernel";
@@ -82,13 +84,18 @@ describe("one selection", () => {
   });
 
   it("ranks the neurons at the locked token, and a hovered token reorders nothing", async () => {
-    mount({ view: { tab: "ranked", layer: 0, sort: "index", color: "activation", range: "text" } });
+    const view = { tab: "ranked", layer: 0, sort: "index", color: "activation", range: "text" };
+    const kernel = mount({ view });
     token(4).click();
     await tick();
     const names = () => [...el.querySelectorAll(".nw-browser .nw-ranked-name")].map((one) => one.textContent);
     expect(find(".nw-browser-words").textContent).toContain("strongest at “not”");
     const before = names();
     expect(before).toHaveLength(100);
+    const cells = decode(kernel.get("_activations") as WireArray);
+    const rows = Array.from({ length: 6 }, (_, layer) => cells.row(layer, 4));
+    const [top] = strongest(rows, 1);
+    expect(before[0]).toBe(`L${top.layer}.mlp[${top.index}]`);
     token(7).dispatchEvent(new Event("pointerover", { bubbles: true }));
     await tick();
     expect(names()).toEqual(before);
@@ -243,6 +250,7 @@ describe("the card", () => {
     button("Compare").click();
     await tick();
     await search(OTHER);
+    for (const i of [1, 2, 3]) token(i).dispatchEvent(new Event("pointerover", { bubbles: true }));
     expect(kernel.of("card").map((message) => message.neuron)).toEqual(["L2.mlp[5]"]);
     kernel.answer("card", {
       ok: true,
@@ -580,6 +588,17 @@ describe("a page without a kernel", () => {
     find(".nw-tab").click();
     await tick();
     expect(kernel.sent).toEqual([]);
+  });
+
+  it("marks the neurons that have a card in the list to start from", () => {
+    const state = explorerState(SMALL);
+    const top = (state._effects as { top: { neuron: string }[] }).top[0].neuron;
+    saved({ view: { tab: "model" }, selected_token: null, _effects: null, _cards: {} });
+    expect(el.querySelector(".nw-start-list small")).toBeNull();
+    const first = find(".nw-start-list .nw-ranked-name").textContent ?? "";
+    dispose?.();
+    saved({ _effects: null, _cards: { [first]: (state._cards as Record<string, Card>)[top] } });
+    expect(find(".nw-start-list .nw-ranked-name small").textContent).toBe("saved");
   });
 
   it("switches a precomputed neuron off", async () => {

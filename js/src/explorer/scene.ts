@@ -338,7 +338,8 @@ export class Scene {
     const { compare } = this.view;
     const byEffect = token === null && effects !== null;
     const rows = data.keys(token)[byEffect ? "effect" : "activation"] ?? [];
-    const items = data.starters(data.ranked(rows, data.effects), STARTERS);
+    const saved = this.live ? null : this.get("_cards");
+    const items = data.starters(data.ranked(rows, data.effects), STARTERS, saved);
     const title = compare
       ? `Choose a neuron to compare with ${compare}`
       : byEffect
@@ -383,7 +384,7 @@ export class Scene {
         ? this.problem
           ? "Not computed: see the message above."
           : "Computing…"
-        : "Not precomputed for this neuron: needs a kernel.",
+        : "Not precomputed for this neuron: needs a kernel. Neurons marked “saved” in the list have their card.",
       target: given(get("_before"))?.target?.name ?? card?.effect?.target ?? "the target",
       quantile: now.quantile,
       context: now.context,
@@ -433,16 +434,17 @@ export class Scene {
     if (!edits.length) {
       return { before, after: null, empty };
     }
-    if (!live) {
-      const { after, note } = sweptAnswer(edits, before, (neuron) => this.cards.of(neuron));
-      return { before, after, note: after ? `${note} change = F(after) − F(before)` : note, empty };
-    }
     const after = given(get("_after"));
     const answers = after?.asked
       ? sameInterventions(after.asked, edits)
-      : after?.interventions?.length === edits.length;
+      : live && after?.interventions?.length === edits.length;
     if (after && answers && !this.stale)
       return { before, after, note: "change = F(after) − F(before)", empty };
+    if (!live) {
+      const swept = sweptAnswer(edits, before, (neuron) => this.cards.of(neuron));
+      const note = swept.after ? `${swept.note} change = F(after) − F(before)` : swept.note;
+      return { before, after: swept.after, note, empty };
+    }
     if (this.stale) return { before, after, pending: "About the text before.", empty };
     const pending = this.problem
       ? "Not computed: see the message above."

@@ -8,6 +8,14 @@ import type { Effects, Spread } from "./payload";
 import { given, type ModelInfo, type Sort, type TokensState } from "./snapshot";
 
 export type ArrayTraits = "_model" | "_tokens" | "_activations" | "_preview" | "_effects" | "_spread";
+/** A row of a list of neurons. */
+export interface RankedItem {
+  neuron: string;
+  value: number;
+  effect: number | null;
+  label?: string;
+}
+
 export type SortKeys = Partial<Record<Sort, readonly Float32Array[]>>;
 
 /** Keep the last result while the arguments are the same. */
@@ -123,7 +131,7 @@ export class ExplorerData {
   );
 
   /** The 100 strongest of rows (layer, neuron), with the effects where they are known. */
-  ranked = memo((rows: readonly Float32Array[], _effects: NdArray | null) => {
+  ranked = memo((rows: readonly Float32Array[], _effects: NdArray | null): RankedItem[] => {
     const { layers, site, stack } = this.model ?? { layers: [], site: "", stack: null };
     return strongest(rows, 100).map(({ layer, index, value }) => {
       const neuron = formatNeuron({ layer: layers[layer], index, site, stack });
@@ -131,5 +139,11 @@ export class ExplorerData {
     });
   });
 
-  starters = memo(<T>(items: readonly T[], count: number) => items.slice(0, count));
+  /** The first of them; `saved` marks those that a page without a kernel can say everything about. */
+  starters = memo((items: readonly RankedItem[], count: number, saved: object | null) =>
+    items.slice(0, count).map((item): RankedItem => {
+      const label = saved && Object.hasOwn(saved, item.neuron) ? "saved" : undefined;
+      return { ...item, label };
+    }),
+  );
 }

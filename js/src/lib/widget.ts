@@ -3,6 +3,7 @@ import type { AnyModel, RenderProps } from "@anywidget/types";
 import { type Binding, bind } from "./bindings";
 import { h } from "./dom";
 import { Requests } from "./requests";
+import { keepKeys } from "./shortcuts";
 import { type ThemeWatch, watchTheme } from "./theme";
 
 export interface Context<T extends object> {
@@ -30,6 +31,7 @@ export function defineWidget<T extends object>(
       el.append(root);
       const ends: (() => void)[] = [];
       const theme = watchTheme(root);
+      ends.push(keepKeys(root));
       const fail = (error: unknown) => showError(root, error);
       const binding = bind<T>(model, fail, () => clearError(root));
       const requests = new Requests(model, { onBusy: (busy) => onBusy?.(context, busy) });

@@ -33,13 +33,14 @@ export function tokenPanel(el: HTMLElement, on: TokenPanelEvents = {}) {
   });
   const only = h("span");
   const label = h("label", { class: "nw-small nw-muted" }, "colour: ", mode, only);
-  const foot = h("span", { class: "nw-token-key" });
+  const foot = h("div", { class: "nw-token-key" });
+  const line = h("div", { class: "nw-token-line nw-small nw-muted" });
   const holder = h("div", { class: "nw-token-holder" });
   const box = h(
     "section",
     { class: "nw-token-panel", "aria-label": "Tokens" },
     holder,
-    h("div", { class: "nw-row nw-token-foot" }, label, foot),
+    h("div", { class: "nw-token-foot" }, h("div", { class: "nw-token-by" }, label), foot, line),
   );
   el.append(box);
   const strip = tokenStrip(holder, {
@@ -72,10 +73,13 @@ export function tokenPanel(el: HTMLElement, on: TokenPanelEvents = {}) {
         info: p.info,
         range: "text",
         ranges: [],
-        notes: p.underline
-          ? [`underline: ${p.underline.name}, up to ${num(p.underline.scale.max)}, dashed below 0`]
-          : [],
       });
+      setText(
+        line,
+        p.underline
+          ? `underline: ${p.underline.name}, up to ${num(p.underline.scale.max)}, dashed below 0`
+          : "",
+      );
       key.mark(p.hovered === null ? null : (p.scores?.values[p.hovered] ?? null));
       box.toggleAttribute("data-empty", !p.tokens);
     },

@@ -7,7 +7,6 @@ import { ExplorerData } from "../lib/explorer-data";
 import type { Intervention, InterventionKind } from "../lib/interventions";
 import { parseNeuron } from "../lib/neuron";
 import { type Card, DEFAULT_VIEW, type ExplorerState, type ExplorerView } from "../lib/payload";
-import { keepKeys } from "../lib/shortcuts";
 import { ablationOf } from "../lib/swept";
 import { defineWidget } from "../lib/widget";
 import { explorerHeader } from "../views/explorer-header";
@@ -322,7 +321,6 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
     redraw();
   });
   root.addEventListener("keydown", letGo);
-  context.onDispose(keepKeys(root));
   context.onDispose(theme.onChange(redraw));
   context.onDispose(() => {
     open = false;
