@@ -1,5 +1,16 @@
 // Text, tokens, neurons, one neuron's card, interventions and the prediction: linked views over one selection.
 import { CardShelf } from "../explorer/card-shelf";
+import {
+  browserProps,
+  cardProps,
+  editProps,
+  headerProps,
+  predictionProps,
+  selectionProps,
+  startProps,
+  statusProps,
+  tokenProps,
+} from "../explorer/props";
 import { type Moment, Scales, Scene } from "../explorer/scene";
 import { h, replace, setText } from "../lib/dom";
 import { Edits } from "../lib/edits";
@@ -248,22 +259,22 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
 
   /** Only what follows the pointer. */
   function drawLooking(s: Scene) {
-    tokens.update(s.tokenPanel());
-    const neurons = s.browser();
+    tokens.update(tokenProps(s));
+    const neurons = browserProps(s);
     if (neurons) browser.update(neurons);
     const compared = s.neuron && s.view.compare !== s.neuron ? s.view.compare : null;
     const shown = s.neuron ?? s.view.compare;
     first.hidden = !shown;
     second.hidden = !compared;
     panels.toggleAttribute("data-comparing", compared !== null);
-    if (shown) card.update(s.card(shown, compared));
+    if (shown) card.update(cardProps(s, shown, compared));
     if (compared) {
-      otherCard.update(s.card(compared, s.neuron));
+      otherCard.update(cardProps(s, compared, s.neuron));
       if (s.live) cards.want(compared, redraw, report);
     }
     start.hidden = Boolean(s.neuron) || !neurons;
     if (!start.hidden) {
-      const { title, list } = s.startList();
+      const { title, list } = startProps(s);
       setText(startTitle, title);
       startList.update(list);
     }
@@ -271,12 +282,12 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
 
   function draw() {
     const s = scene();
-    header.update(s.header());
-    status.update(s.statusBar());
-    selection.update(s.selection());
+    header.update(headerProps(s));
+    status.update(statusProps(s));
+    selection.update(selectionProps(s));
     drawLooking(s);
-    bar.update(s.interventions());
-    prediction.update(s.prediction());
+    bar.update(editProps(s));
+    prediction.update(predictionProps(s));
     for (const part of [panels, top]) part.toggleAttribute("data-stale", s.stale);
     root.toggleAttribute("data-empty", !data.tokens);
     const about = (binding.get("_notes") ?? []).join("\n");
