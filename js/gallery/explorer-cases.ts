@@ -94,6 +94,7 @@ export function explorerCases(): Case[] {
     answeredCase("30 layers", {}, { layers: 30, pieces: words(15) }),
     answeredCase("500 tokens", {}, { pieces: words(500) }),
     explorer("10 neurons", { layers: 1, width: 10, pieces: ["[CLS]", "Good", " film", ".", "[SEP]"] }),
+    answeredCase("hebrew", {}, { pieces: ["[CLS]", "הסרט", " לא", " היה", " רע", " בכלל", ".", "[SEP]"] }),
     explorer("empty", {}, { ...empty, ...status("empty") }),
     explorer(
       "first run",

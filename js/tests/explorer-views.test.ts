@@ -46,6 +46,9 @@ describe("token profile", () => {
     pointer(plot, "click", 99);
     expect(onHover).toHaveBeenCalledWith(2);
     expect(onSelect).toHaveBeenCalledWith(3);
+    view.update({ pieces: ["א", "ב", "ג", "ד"], values: [0, 1, 2, 3], other: null, token: null, rtl: true });
+    pointer(plot, "click", 99);
+    expect(onSelect).toHaveBeenLastCalledWith(0);
   });
 });
 

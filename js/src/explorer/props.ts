@@ -18,6 +18,7 @@ import type { Scene } from "./scene";
 
 const MAP_HEIGHT = 568;
 const STARTERS = 16;
+const RTL = /^[^\p{L}]*[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}]/u;
 const READY: Status = { state: "ready" };
 const ACTIVATION: MatrixInfo = { name: "activation", of: "", signed: true, unit: "" };
 
@@ -239,6 +240,7 @@ export function cardProps(scene: Scene, neuron: string, other: string | null): N
     card,
     values: scene.valuesOf(neuron),
     pieces: scene.data.tokens?.pieces.map((_, i) => scene.piece(i)) ?? [],
+    rtl: RTL.test(scene.data.tokens?.text ?? ""),
     token: scene.shownToken,
     other: beside && otherValues ? { label: beside, values: otherValues } : null,
     scale: scene.exampleScale(card),

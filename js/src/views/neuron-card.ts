@@ -16,6 +16,7 @@ export interface NeuronCardProps {
   /** Its activation at each token, or null when it is not known. */
   values: ArrayLike<number> | null;
   pieces: readonly string[];
+  rtl: boolean;
   /** The token that is looked at: hovered, else selected. */
   token: number | null;
   /** Another neuron over the same tokens: the hovered one, or the one this is compared with. */
@@ -133,7 +134,7 @@ export function neuronCard(el: HTMLElement, handlers: NeuronCardHandlers = {}) {
       for (const part of others) part.hidden = nothing;
       setText(bare, nothing ? waiting : "");
       profilePart.show(values?.length ? null : waiting);
-      profile.update({ pieces, values, other: props.other, token });
+      profile.update({ pieces, values, other: props.other, token, rtl: props.rtl });
 
       const at = token ?? (values?.length ? argmax(values) : null);
       const corpus = card?.corpus ?? null;

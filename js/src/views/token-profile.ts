@@ -9,6 +9,8 @@ export interface TokenProfileProps {
   /** Drawn as a line over the bars, on the same scale. */
   other: { label: string; values: ArrayLike<number> } | null;
   token: number | null;
+  /** The text runs from right to left, and so do the bars. */
+  rtl?: boolean;
 }
 
 export interface TokenProfileHandlers {
@@ -29,7 +31,8 @@ export function tokenProfile(el: HTMLElement, handlers: TokenProfileHandlers = {
   let count = 0;
   const tokenAt = (event: PointerEvent | MouseEvent) => {
     const area = plot.getBoundingClientRect();
-    const t = Math.floor(((event.clientX - area.left) / (area.width || 1)) * count);
+    const share = (event.clientX - area.left) / (area.width || 1);
+    const t = Math.floor((box.dir === "rtl" ? 1 - share : share) * count);
     return t >= 0 && t < count ? t : null;
   };
   plot.addEventListener("pointermove", (event) => handlers.onHover?.(tokenAt(event)));
@@ -40,7 +43,8 @@ export function tokenProfile(el: HTMLElement, handlers: TokenProfileHandlers = {
   });
 
   return {
-    update({ pieces, values, other, token }: TokenProfileProps) {
+    update({ pieces, values, other, token, rtl }: TokenProfileProps) {
+      box.dir = rtl ? "rtl" : "ltr";
       count = values?.length ?? 0;
       if (!values || !count) {
         plot.replaceChildren();
