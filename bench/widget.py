@@ -65,10 +65,14 @@ def import_seconds(rounds: int) -> dict[str, Any]:
 
 
 def sizes() -> dict[str, Any]:
-    """Bytes of the built files."""
+    """Bytes of the built files, and of the module that each live or saved view carries."""
+    from neurowidget.export.static_files import notebook_module
+
     built = json.loads((ROOT / "neurowidget" / "static" / "build.json").read_text())["files"]
     scripts = {name: entry["bytes"] for name, entry in built.items()}
-    return {"files": scripts, "all": sum(scripts.values())}
+    stems = [name.removesuffix(".js") for name in scripts if name.endswith(".js") and name != "static-host.js"]
+    carried = {stem: len(notebook_module(stem)) for stem in stems}
+    return {"files": scripts, "all": sum(scripts.values()), "carried_by_a_view": carried}
 
 
 def page_sizes(rounds: int) -> dict[str, Any]:

@@ -62,7 +62,9 @@ class Prediction(Result):
         }
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{label!r} {p:.3f}" for label, p in zip(self.labels[:5], self.probabilities[:5], strict=True))
+        shown = ", ".join(
+            f"{label!r} {p:.3f}" for label, p in zip(self.labels[:5], self.probabilities[:5], strict=True)
+        )
         more = ", ..." if len(self.labels) > 5 else ""
         changed = f" with {'; '.join(self.interventions)}" if self.interventions else ""
         return f"Prediction({self.text[:60]!r}: {shown}{more}{changed})"

@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from neurowidget.export import freeze, html
+from neurowidget.export import freeze, html, static_files
 from neurowidget.export.snapshot import Snapshot
 
 HOSTILE = "</script><script>alert(1)</script><!-- \u2028 \"'><img src=x onerror=alert(2)>"
@@ -108,3 +108,13 @@ def test_fallback_shows_every_token_and_score_without_script():
 
 def test_fallback_of_nothing_says_so():
     assert "Nothing was computed" in freeze.fallback({})
+
+
+@pytest.mark.parametrize(
+    ("stem", "limit"), [("token-strip", 60), ("effect-panel", 60), ("neuron-heatmap", 60), ("neuron-explorer", 90)]
+)
+def test_what_a_view_carries_is_small_and_unpacks_to_the_built_file(stem, limit):
+    module = static_files.notebook_module(stem)
+    assert len(module) <= limit * 1000
+    packed = re.search(r'const packed = "([^"]+)"', module)[1]
+    assert zlib.decompress(base64.b64decode(packed)).decode() == static_files.static_text(f"{stem}.js")
