@@ -417,6 +417,22 @@ def test_context_knows_padding_and_own_positions(side):
         assert chosen == [range(batch.input_ids.shape[1])[batch.real(row)][-1]]
 
 
+def test_positions_before_a_text_choose_nothing_not_its_padding():
+    context = Context(torch.tensor([[1, 1, 0], [1, 1, 1]]))
+    assert context.selected([-3]).tolist() == [[False, False, False], [True, False, False]]
+    assert context.selected([-1]).tolist() == [[False, True, False], [False, False, True]]
+
+
+def test_lengths_of_prompts_follow_their_beams():
+    from neurowidget.models.context import read_context
+
+    model = families.model("llama")
+    ids = torch.zeros(4, 5).long()
+    context = read_context(model.module, (ids,), {"attention_mask": torch.ones_like(ids)}, torch.tensor([2, 4]))
+    assert context is not None
+    assert context.lengths.tolist() == [2, 2, 4, 4]
+
+
 def test_context_of_a_part_that_is_called_by_itself():
     model = hand_model()
     contexts: list[Context] = []

@@ -319,6 +319,11 @@ def test_the_text_begins_with_the_prompt_as_it_was_given():
         ids = model.encode([prompt]).ids(0)
         whole = model.tokenizer.decode(greedy(model, prompt)[: len(ids) + 5], skip_special_tokens=True)
         assert text.removeprefix(prompt) == whole.removeprefix(model.tokenizer.decode(ids, skip_special_tokens=True))
+    batch = model.encode(["The plot"])
+    words = model.tokenizer.encode("the house", add_special_tokens=False)
+    assert model.tokenizer.convert_ids_to_tokens(words)[0].startswith("▁")
+    written = prediction_module._text(model, batch, 0, [*batch.ids(0), *words], batch.lengths[0])
+    assert written == "The plot the house"  # the space that SentencePiece drops from a text's first word
     ids = model.encode([PROMPTS[0]]).ids(0)
     assert model.generate(ids, max_new_tokens=5) == model.generate(PROMPTS[0], max_new_tokens=5)
 
@@ -331,6 +336,8 @@ def test_generation_leaves_modes_and_hooks_as_they_were(name):
     modes, before = [m.training for m in model.module.modules()], hook_dicts(model.module)
     with model.intervene(Scale(LayerSite(1, "mlp", (model.stacks or (None,))[-1]), 2.0)):
         model.generate(PROMPTS[0], max_new_tokens=3)
+    options = {"max_new_tokens": STEPS, "min_new_tokens": STEPS}
+    assert model.generate(PROMPTS[0], **options) == families.model(name).generate(PROMPTS[0], **options)  # no dropout
     with pytest.raises(ValueError, match="unheard_of"):
         model.generate(PROMPTS[0], unheard_of=1)
     assert [m.training for m in model.module.modules()] == modes

@@ -229,6 +229,13 @@ def test_draws_are_seeded_and_differ():
     assert ((draws.mean(dim=0) - means.ordinary[1]).abs() < 6 * spread + 1e-4).all()
 
 
+def test_a_word_gets_another_donor_at_another_position():
+    model = families.model("bert")
+    site = LayerSite(1, "mlp")
+    values = donor_of(model, model.encode(["the " * 8]), site)[site][0, 1:-1]
+    assert len(values.unique(dim=0)) >= 6
+
+
 def test_donors_are_bounded(monkeypatch):
     model = families.build("bert")
     sites = [LayerSite(layer, "mlp") for layer in range(3)]

@@ -149,6 +149,18 @@ def test_rows_of_a_target_hold_for_copies():
     assert values.tolist() == pytest.approx([float(frozen(masked.forward(both), both)[1])] * 2, abs=1e-5)
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_the_mask_position_is_counted_within_its_text(side):
+    model = encoder("AutoModelForMaskedLM")
+    texts = ["the [MASK] film was good and the plot was not", "the old film [MASK]"]
+    batch = model.encode(texts, padding_side=side)
+    expected = [batch.ids(row).index(model.tokenizer.mask_token_id) for row in range(2)]
+    target = targets.resolve(model, batch)
+    assert target.positions.tolist() == expected
+    alone = [value(model, text)[0] for text in texts]
+    assert targets.evaluate_target(model, batch, target).tolist() == pytest.approx(alone, abs=1e-5)
+
+
 def test_the_mask_position_is_frozen_when_the_mask_is_replaced():
     model = encoder("AutoModelForMaskedLM")
     batch = model.encode(["the [MASK] was good"])
@@ -213,7 +225,9 @@ def test_interventions_reach_the_target():
     target = targets.resolve(model, batch)
     with model.intervene(Ablate("L1.mlp[0]")):
         assert targets.evaluate_target(model, batch, target).tolist() == [8]
-    assert not targets.evaluate_target(model, batch, target).is_inference()
+    for spec in (None, lambda output, batch: output["logits"][:, 0]):
+        resolved = targets.resolve(model, batch, spec)
+        assert not targets.evaluate_target(model, batch, resolved).is_inference()
 
 
 def test_tokens_are_found_by_their_text():
