@@ -111,6 +111,7 @@ class NeuronExplorer(View):
             _notes=notes,
             _status=status("empty" if not text else "running", what="" if not text else "reading the text"),
             _held_out_name=name,
+            _prompts=_prompts(self.model),
             _model={
                 "name": self.model.name,
                 "family": self.model.family,
@@ -465,6 +466,12 @@ def _wire_effects(analysis: Analysis) -> dict[str, Any] | None:
         "top": top,
         "agreement": effects.agreement,
     }
+
+
+def _prompts(model: NeuronModel) -> list[str]:
+    if model.kind in ("causal_lm", "seq2seq_lm"):
+        return sample_texts("prompts")[:4]
+    return [text for text in sample_texts("movies") if len(text) < 60][:4]
 
 
 def _corpus_of(model: NeuronModel, corpus: Corpus | Sequence[str] | None) -> tuple[list[str], list[str], str]:
