@@ -62,7 +62,7 @@ export function surface(el: HTMLElement, options: SurfaceOptions): Surface {
   const [out, into, whole] = [
     ["−", "Zoom out", () => zoomBy(1 / 1.6)] as const,
     ["+", "Zoom in", () => zoomBy(1.6)] as const,
-    ["fit", "Show the whole picture", () => set({ ...START, zoom: 0 })] as const,
+    ["fit", "Fit: show the whole picture", () => set({ ...START, zoom: 0 })] as const,
   ].map(([text, title, onclick]) =>
     h("button", { type: "button", class: "nw-small", title, "aria-label": title, onclick }, text),
   );
