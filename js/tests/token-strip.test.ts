@@ -3,7 +3,7 @@ import fixture from "../fixtures/token-strip.json";
 import { StaticModel } from "../src/hosts/static-host";
 import { Scale } from "../src/lib/colour";
 import { tokenStrip } from "../src/views/token-strip";
-import { tokenCells, visibleWhitespace } from "../src/views/token-text";
+import { markedText, tokenCells, visibleWhitespace } from "../src/views/token-text";
 import widget from "../src/widgets/token-strip";
 import { countListeners } from "./stubs";
 import { HEBREW, HOSTILE, SHORT, sentence, tokenStripState } from "./synthetic";
@@ -279,4 +279,8 @@ describe("the widget", () => {
     ends.abort();
     expect([model.listening, el.childElementCount]).toEqual([0, 0]);
   });
+});
+
+it("marks what cannot be seen in a label, and leaves a leading space alone", () => {
+  expect([" Mary", "\n", " ", "a\tb"].map(markedText)).toEqual([" Mary", "↵", "·", "a⇥b"]);
 });

@@ -8,7 +8,6 @@ from pathlib import Path
 from neurowidget.explorers.neuron_explorer import NeuronExplorer
 from neurowidget.export.html import Heading, Paragraph, Part, page
 from neurowidget.models.loading import load_model
-from neurowidget.neuron import Neuron
 
 Say = Callable[[str], None]
 
@@ -104,21 +103,21 @@ def _language_parts(say: Say) -> list[Part]:
     explorer = NeuronExplorer(load_model("demo:lm"), PROMPT, target=CONTRAST, held_out=8)
     say(f"looking at {PROMPT!r}")
     _finish(explorer, cards=6)
-    name = _supporters(explorer, 1)[0]
-    neuron = Neuron.parse(name)
-    highest = max(explorer.card(name)["activation"], key=abs)
-    explorer.interventions = [{"kind": "set", "neuron": name, "value": round(-2 * float(highest), 3)}]
+    name, value = _lever(explorer)
+    explorer.interventions = [{"kind": "set", "neuron": name, "value": value}]
     explorer.selected_neuron = name
     explorer.wait()
     before, after = explorer.prediction, explorer.changed_prediction
+    after_of = dict(zip(after["labels"], after["probabilities"], strict=True)).get
     return [
         Heading("A language model, steered"),
         Paragraph(
-            f"SmolLM2-135M (30 layers, 1,536 gated mlp neurons each) continues the prompt {PROMPT!r}. Neuron {neuron} supports "
-            f"'Mary' over 'John' most; here it is set, at every token, to minus twice its strongest value. The most probable "
-            f"next token is {before['labels'][0]!r} with {before['probabilities'][0]:.2f} before and {after['labels'][0]!r} with "
-            f"{after['probabilities'][0]:.2f} after; the target ({before['target']['name']}) changes from "
-            f"{before['target']['value']:.2f} to {after['target']['value']:.2f}."
+            f"SmolLM2-135M (30 layers, 1,536 gated mlp neurons each) continues the prompt {PROMPT!r}. Of the neurons that "
+            f"matter most for 'Mary' rather than 'John', {name} moves the answer farthest within the values it takes in real "
+            f"text: set to {value:.2f} at every token, it changes the probability of {before['labels'][0]!r} from "
+            f"{before['probabilities'][0]:.2f} to {after_of(before['labels'][0], 0.0):.2f}, and the target "
+            f"({before['target']['name']}) from {before['target']['value']:.2f} to {after['target']['value']:.2f}. "
+            "Drag its slider to steer it: the values that were swept answer without a kernel."
         ),
         explorer.snapshot(),
     ]
@@ -129,6 +128,17 @@ def _finish(explorer: NeuronExplorer, cards: int) -> None:
     if explorer.last_error:
         raise ValueError(explorer.last_error)
     explorer.precompute(cards)
+
+
+def _lever(explorer: NeuronExplorer) -> tuple[str, float]:
+    """Among the precomputed neurons the one whose swept values lower the target most, and that value."""
+
+    def lowest(name: str) -> float:
+        return min(explorer.card(name)["dose"]["target"])
+
+    name = min(explorer.cards(), key=lowest)
+    dose = explorer.card(name)["dose"]
+    return name, float(dose["x"][dose["target"].index(lowest(name))])
 
 
 def _supporters(explorer: NeuronExplorer, count: int) -> list[str]:

@@ -181,6 +181,10 @@ class NeuronExplorer(View):
             self.precompute([name])
         return dict(self._cards[name])
 
+    def cards(self) -> list[str]:
+        """The neurons whose cards are made."""
+        return list(self._cards)
+
     @property
     def attribution(self) -> Attribution:
         """The token attribution of this text; raises ValueError before it is computed."""

@@ -2,6 +2,7 @@
 import { h, replace, setText } from "../lib/dom";
 import { num, signed } from "../lib/format";
 import type { Prediction } from "../lib/payload";
+import { markedText } from "./token-text";
 
 export interface PredictionBarsProps {
   before: Prediction | null;
@@ -144,7 +145,7 @@ export function predictionBars(el: HTMLElement) {
             h(
               "th",
               { scope: "row" },
-              h("bdi", { class: "nw-piece" }, row.label),
+              h("bdi", { class: "nw-piece" }, markedText(row.label)),
               row.moved &&
                 h("span", { class: "nw-moved nw-small" }, row.moved === "entered" ? "▲ entered" : "▼ left"),
             ),

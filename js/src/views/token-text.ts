@@ -58,3 +58,11 @@ export function visibleWhitespace(text: string): TextPart[] {
   }
   return parts;
 }
+
+/** The text with signs for what cannot be seen: new lines and the like, and spaces where there is nothing else. */
+export function markedText(text: string): string {
+  const blank = !text.trim();
+  return visibleWhitespace(text)
+    .map((part) => (part.mark && (part.wide || blank) ? part.mark : part.text))
+    .join("");
+}
