@@ -120,6 +120,8 @@ def wire(rounds: int) -> dict[str, Any]:
 
     import jupyterlab_server as jupyter
     from chromium import chromium
+
+    sys.path.insert(0, str(ROOT / "tests"))
     from conftest import CHROMES, CHROMIUM_FLAGS
     from playwright.sync_api import sync_playwright
 
