@@ -6,10 +6,13 @@ caller's affair: `take` gets a view that the model may overwrite afterwards and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from neurowidget.extraction.planning import Piece, padding_for
@@ -21,7 +24,10 @@ from neurowidget.neuron import LayerSite
 if TYPE_CHECKING:
     from neurowidget.models.loading import NeuronModel
 
-Take = Callable[[LayerSite, int, torch.Tensor], None]
+Take = Callable[[LayerSite, int, np.ndarray], None]
+
+MOST_THREADS = 4
+WORTH_SHARING = 2**20  # bytes of one site of a batch
 
 
 class _AllReached(Exception):  # noqa: N818 - no error: it ends a forward whose rest nobody asked for
@@ -37,40 +43,74 @@ def run(
     targets: Sequence[Text] | None = None,
     target_lengths: Sequence[int] = (),
     should_stop: StopFlag | None = None,
-) -> Iterator[list[int]]:
+) -> Generator[list[int]]:
     """Call `take(site, piece, values)` for each site and piece, and yield the pieces of each batch when it is done.
 
-    `values` is (token, width) without padding, on the CPU. A forward ends at the last wanted site, so that neither
-    higher layers nor a head are computed, unless this thread has other blocks open (interventions, recordings), which
-    may wait for something above.
+    `values` is (token, width) without padding. Several threads call `take`, within a batch one text always from the same.
+    A forward ends at the last wanted site, so that neither higher layers nor a head are computed, unless this thread has
+    other blocks open (interventions, recordings), which may wait for something above.
     """
     lengths = [len(piece) + (target_lengths[piece.text] if target_lengths else 0) for piece in pieces]
     side, groups = padding_for(model, lengths)
-    for group in groups(batch_tokens):
-        check(should_stop)
-        with model.lock:
+    threads = min(torch.get_num_threads(), MOST_THREADS)
+    with ThreadPoolExecutor(threads) as pool:
+        for group in groups(batch_tokens):
+            check(should_stop)
             rows = [pieces[index].row for index in group]
-            batch = assemble(model, rows, targets and [targets[pieces[index].text] for index in group], side)
-        _forward(model, batch, group, sites, take)
-        yield group
+            texts = [pieces[index].text for index in group]
+            with model.lock:
+                batch = assemble(model, rows, None if targets is None else [targets[text] for text in texts], side)
+            _forward(model, batch, sites, _Handing(batch, group, texts, take, pool, threads))
+            yield group
 
 
-def _forward(model: NeuronModel, batch: Batch, group: Sequence[int], sites: Sequence[LayerSite], take: Take) -> None:
-    """One forward of a batch whose rows are the pieces `group`."""
+@dataclass(frozen=True)
+class _Handing:
+    """Hands the values of a batch to `take`; several threads share the texts of a large one.
+
+    The copies are numpy's, in threads of ours: thousands of small copies by torch, whose threads wait for one another
+    at each, cost more than the forward when other programs keep the processors busy.
+    """
+
+    batch: Batch
+    group: Sequence[int]
+    texts: Sequence[int]
+    take: Take
+    pool: ThreadPoolExecutor
+    threads: int
+
+    def __call__(self, site: LayerSite, value: torch.Tensor) -> None:
+        value = value.detach().cpu()
+        values = (value.float() if value.dtype == torch.bfloat16 else value).numpy()  # numpy has no bfloat16
+        parts = self.threads if values.nbytes >= WORTH_SHARING else 1
+        others = [self.pool.submit(self.hand, site, values, part, parts) for part in range(1, parts)]
+        self.hand(site, values, 0, parts)
+        for other in others:
+            other.result()
+
+    def hand(self, site: LayerSite, values: np.ndarray, part: int, parts: int) -> None:
+        """The texts that one thread takes care of."""
+        real = self.batch.decoder_real if site.stack == "decoder" else self.batch.real
+        for row, (index, text) in enumerate(zip(self.group, self.texts, strict=True)):
+            if text % parts == part:
+                self.take(site, index, values[row, real(row)])
+
+
+def _forward(
+    model: NeuronModel, batch: Batch, sites: Sequence[LayerSite], hand_over: Callable[[LayerSite, torch.Tensor], None]
+) -> None:
+    """One forward, ended at the last of `sites`; each of them is handed over before the model goes on."""
     waiting = set(sites)
     to_the_end = bool(hooks.open_blocks(model))
 
     def receive(site: LayerSite, value: torch.Tensor) -> None:
-        on_cpu = value.detach().cpu()
-        decoding = site.stack == "decoder"
-        tokens = batch.decoder_input_ids if decoding else batch.input_ids
-        if tokens is None or on_cpu.shape[:2] != tokens.shape:
+        tokens = batch.decoder_input_ids if site.stack == "decoder" else batch.input_ids
+        if tokens is None or value.shape[:2] != tokens.shape:
             raise ValueError(
-                f"{site} of {model.name} has the shape {tuple(on_cpu.shape)}, expected (text, token, neuron) ="
-                f" ({len(group)}, {tokens.shape[1] if tokens is not None else 0}, width)"
+                f"{site} of {model.name} has the shape {tuple(value.shape)}, expected (text, token, neuron) ="
+                f" ({len(batch)}, {tokens.shape[1] if tokens is not None else 0}, width)"
             )
-        for row, index in enumerate(group):
-            take(site, index, on_cpu[row, batch.decoder_real(row) if decoding else batch.real(row)])
+        hand_over(site, value)
         waiting.discard(site)
         if not waiting and not to_the_end:
             raise _AllReached

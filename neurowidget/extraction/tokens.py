@@ -8,7 +8,6 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from neurowidget.models.words import Span, word_spans
 from neurowidget.results.tokens import Tokens
@@ -37,25 +36,23 @@ class Rows:
         """The rows of one text."""
         return slice(self.starts[text], self.starts[text + 1])
 
-    def write(self, text: int, values: torch.Tensor, out: torch.Tensor, how: WordValue = "first") -> None:
-        """Write the rows of one text to `out` (row, neuron), from the values of its tokens (token, neuron) on the CPU."""
+    def write(self, text: int, values: np.ndarray, out: np.ndarray, how: WordValue = "first") -> None:
+        """Write the rows of one text to `out` (row, neuron), from the values of its tokens (token, neuron)."""
         if self.members is None:
-            out.copy_(values)
+            out[:] = values
             return
         members = self.members[text]
+        filled = [row for row, group in enumerate(members) if group]
+        if len(filled) < len(members):
+            out[:] = np.nan
         if how == "mean" and any(len(group) > 1 for group in members):
-            row_of = torch.tensor([row for row, group in enumerate(members) for _ in group])
-            picked = torch.tensor([token for group in members for token in group])
-            counts = torch.tensor([len(group) for group in members]).clamp(min=1)
-            sums = torch.zeros(out.shape, dtype=torch.float32)
-            sums.index_add_(0, row_of, values[picked].float())
-            out.copy_(sums / counts[:, None])
-        else:
+            counts = np.array([len(members[row]) for row in filled])
+            picked = values[[token for group in members for token in group]].astype(np.float32)
+            sums = np.add.reduceat(picked, np.cumsum(counts) - counts, axis=0)
+            out[filled] = sums / counts[:, None].astype(np.float32)
+        elif filled:
             end = -1 if how == "last" else 0
-            out.copy_(values[torch.tensor([group[end] if group else 0 for group in members], dtype=torch.long)])
-        for row, group in enumerate(members):
-            if not group:
-                out[row] = float("nan")
+            out[filled] = values[[members[row][end] for row in filled]]
 
 
 def token_rows(tokens: Tokens, special_tokens: Literal["keep", "drop"]) -> Rows:

@@ -424,6 +424,33 @@ class TestWindows:
             quiet(NeuronModel(model.module, model.tokenizer), [self.LONG])
 
 
+class TestSharedCopying:
+    """Large sites are copied by several threads, here all of them."""
+
+    @pytest.fixture(autouse=True)
+    def shared(self, monkeypatch) -> None:
+        monkeypatch.setattr(forwards, "WORTH_SHARING", 0)
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+
+    def test_the_same_values(self, monkeypatch):
+        model, texts = families.model("bert"), [*TEXTS, TestWindows.LONG, *TEXTS]
+        for options in ({}, {"words": "mean"}, {"special_tokens": "drop"}):
+            shared = quiet(model, texts, ["mlp", "residual"], window="overlap", **options)
+            with monkeypatch.context() as alone:
+                alone.setattr(forwards, "MOST_THREADS", 1)
+                expected = quiet(model, texts, ["mlp", "residual"], window="overlap", **options)
+            np.testing.assert_array_equal(shared["mlp"], expected["mlp"])
+            np.testing.assert_array_equal(shared["residual"], expected["residual"])
+
+    def test_an_error_in_a_thread_is_raised_and_no_thread_stays(self):
+        model = families.build("bert")
+        hooks, threads = hook_counts(model.module), threading.active_count()
+        with model.intervene(Set("L1.mlp[3]", 70_000.0)), pytest.raises(ValueError, match="past 65,504"):
+            quiet(model, ["good", "film", "old"], dtype="float16")
+        assert hook_counts(model.module) == hooks
+        assert threading.active_count() == threads
+
+
 class TestModelsThatCannotPad:
     def test_one_length_at_a_time(self, monkeypatch):
         """A module without an attention mask: texts of one length share a forward, and the numbers are right."""
