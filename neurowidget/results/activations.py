@@ -51,6 +51,10 @@ class Activations(Result):
                 f"{len(self.labels)} labels fit neither {len(self.tokens)} rows nor {len(self.tokens.texts)} texts"
             )
 
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{site} {array.dtype}{list(array.shape)}" for site, array in self.values.items())
+        return f"Activations({shown}; {len(self.tokens)} {self.tokens.level}s of {len(self.tokens.texts)} texts)"
+
     def __getitem__(self, site: str) -> np.ndarray:
         if site not in self.values:
             raise KeyError(f"no site {site!r} here; these were extracted: {', '.join(self.values)}")
