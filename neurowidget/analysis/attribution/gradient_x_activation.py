@@ -10,7 +10,6 @@ import torch
 from neurowidget.analysis.attribution.explained_text import Text, encoded, explained_target, numbers, saturation
 from neurowidget.analysis.statistics.site_gradients import layers_of_site, site_gradients
 from neurowidget.models.display import tokens_of
-from neurowidget.models.readout import stack_context
 from neurowidget.neuron import Neuron
 from neurowidget.results.attribution import Attribution
 
@@ -39,13 +38,7 @@ def gradient_x_activation(
     batch = encoded(model, text, target_text)
     chosen = explained_target(model, batch, target, position, of)
     values, found = site_gradients(model, batch, chosen, sites)
-    real = (stack_context(batch, sites[0].stack).positions() >= 0)[..., None]
-    scores = torch.stack(
-        [
-            (value * gradient).double().where(real.to(value.device), 0.0).sum(dim=(0, 1))
-            for value, gradient in found.values()
-        ]
-    )
+    scores = torch.stack([(value * gradient).double().sum(dim=(0, 1)) for value, gradient in found.values()])
     value = float(values[0])
     array = numbers(scores, "gradient_x_activation", chosen, value)
     warnings = saturation(chosen, value)

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 def layers_of_site(model: NeuronModel, site: str, layers: Sequence[int] | None = None) -> tuple[LayerSite, ...]:
     """The given layers (None: all) of a site, "mlp" or "decoder.mlp"; raises ValueError for one that is not there."""
     stack, _, name = site.rpartition(".")
-    numbers = range(model.layers(stack or None)) if layers is None else layers
+    everywhere = range(1 if name == "embed" else model.layers(stack or None))
+    numbers = everywhere if layers is None else layers
     sites = tuple(LayerSite(int(layer), name, stack or None) for layer in dict.fromkeys(numbers))
     if not sites:
         raise ValueError("layers is empty: give layer numbers, or None for all layers")
     for address in sites:
         model.locate(address)
+    model.width(site)  # the same in every layer
     return sites
 
 

@@ -122,8 +122,7 @@ def test_a_forward_of_another_thread_is_left_alone():
     seen: list[torch.Tensor] = []
 
     def elsewhere(*_: Any) -> None:
-        if not seen and threading.current_thread() is threading.main_thread():
-            seen.append(torch.zeros(0))
+        if threading.current_thread() is threading.main_thread():
             thread = threading.Thread(target=lambda: seen.append(model.module(**inputs).logits))
             thread.start()
             thread.join()
@@ -131,7 +130,8 @@ def test_a_forward_of_another_thread_is_left_alone():
     handle = model.module.bert.embeddings.register_forward_pre_hook(elsewhere)
     attr = nw.attribute(model, TEXT, n_steps=2)
     handle.remove()
-    torch.testing.assert_close(seen[1], expected, rtol=0, atol=0)
+    assert len(seen) > 5
+    assert all(torch.equal(logits, expected) for logits in seen)
     np.testing.assert_array_equal(attr.scores, nw.attribute(model, TEXT, n_steps=2).scores)
 
 

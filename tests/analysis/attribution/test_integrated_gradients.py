@@ -96,7 +96,7 @@ def test_it_is_what_captum_gives_on_minilm():
     attr = integrated_gradients(model, TEXT, target=targets.logit(1), baseline="pad")
     embedding = module.bert.embeddings.word_embeddings
     expected = captum_by_itself(model, embedding, tokenizer.pad_token_id, target).numpy()
-    assert attr.scores == pytest.approx(expected, abs=1e-5 * max(1, np.abs(expected).max()))
+    assert attr.scores == pytest.approx(expected, abs=1e-5 * max(1.0, float(np.abs(expected).max())))
     assert attr.completeness_error < 0.01
 
 
@@ -130,8 +130,8 @@ def test_only_the_encoder_tokens_are_attributed(name, shared):
         inputs = {k: v for k, v in copies.kwargs().items() if k != "input_ids"}
         return target(model.module(inputs_embeds=path, **inputs), copies)
 
-    attr = integrated_gradients(model, TEXT, target_text="one two three", baseline="pad")
-    assert attr.scores == pytest.approx(by_hand(model, forward, start, end), abs=2e-4)
+    attr = integrated_gradients(model, TEXT, target_text="one two three", baseline="pad", n_steps=300)
+    assert attr.scores == pytest.approx(by_hand(model, forward, start, end), abs=1e-4)
 
 
 def test_the_path_keeps_the_positions_of_the_text():
@@ -176,7 +176,7 @@ def test_memory_does_not_grow_with_the_steps(monkeypatch):
     most, count = max(rows), len(rows)
     many = integrated_gradients(model, TEXT, n_steps=500)
     assert max(rows) == most
-    assert len(rows) > 5 * count
+    assert len(rows) - count > 2 * count  # in more forwards, not larger ones
     assert few.scores == pytest.approx(many.scores, abs=1e-4)
     integrated_gradients(model, TEXT, n_steps=50, internal_batch_size=7)
     assert max(rows[-8:]) == 7
@@ -203,7 +203,7 @@ def test_out_of_memory_halves_the_batch_and_keeps_the_numbers(monkeypatch, error
 
 
 def test_too_few_steps_are_said_with_how_many_would_do():
-    model = families.build("bert")
+    model = families.build("roberta")
     with torch.no_grad():
         for part in model.module.modules():
             if isinstance(part, nn.Linear):
@@ -213,7 +213,7 @@ def test_too_few_steps_are_said_with_how_many_would_do():
     (warning,) = attr.warnings
     assert "n_steps=1" in warning
     assert "4" in warning
-    assert integrated_gradients(families.model("bert"), TEXT).warnings == ()
+    assert integrated_gradients(families.model("roberta"), TEXT).warnings == ()
 
 
 def test_a_text_that_is_its_own_baseline_is_said():

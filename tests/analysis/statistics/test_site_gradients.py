@@ -47,5 +47,6 @@ def test_layers_of_a_site():
     model = families.model("bart")
     assert [str(site) for site in layers_of_site(model, "decoder.mlp")] == ["decoder.L0.mlp", "decoder.L1.mlp"]
     assert layers_of_site(model, "mlp", [2, 0, 2]) == (LayerSite(2), LayerSite(0))
+    assert layers_of_site(model, "embed") == (LayerSite(0, "embed"),)
     with pytest.raises(ValueError, match=r"L5\.mlp"):
         layers_of_site(model, "mlp", [5])
