@@ -58,7 +58,7 @@ def attribute(
     is what `neurowidget.targets` describes, by default the predicted class or token of the clean model, read at
     `position`; `of="L5.mlp[131]"` explains a neuron instead, at token `position` or over all tokens. `baseline` is "pad",
     "mask", "zero", "mean", a token or a text with as many tokens. `options` go to the method (`n_steps`,
-    `internal_batch_size`, `target_text` of a seq2seq decoder, `layers`).
+    `internal_batch_size`, `should_stop`, `target_text` of a seq2seq decoder, `layers`).
 
     Inside `with model.intervene(...)` the changed model is explained. The model is left as it was, and param.grad is
     not touched. Raises ValueError for an unknown method, an option that the method does not take, and NaN.

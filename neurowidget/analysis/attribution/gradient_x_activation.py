@@ -38,7 +38,9 @@ def gradient_x_activation(
     batch = encoded(model, text, target_text)
     chosen = explained_target(model, batch, target, position, of)
     values, found = site_gradients(model, batch, chosen, sites)
-    scores = torch.stack([(value * gradient).double().sum(dim=(0, 1)) for value, gradient in found.values()])
+    scores = torch.stack(
+        [(value.cpu().double() * gradient.cpu().double()).sum(dim=(0, 1)) for value, gradient in found.values()]
+    )
     value = float(values[0])
     array = numbers(scores, "gradient_x_activation", chosen, value)
     warnings = saturation(chosen, value)

@@ -37,7 +37,7 @@ def gradient_x_input(
     explained = Explained(WordEmbeddings(model, batch), chosen)
     value = explained.value()
     found: Tensor = LayerGradientXActivation(explained, explained.seam).attribute(torch.ones(1))
-    array = numbers(found[0].double().sum(dim=-1), "gradient_x_input", chosen, value)
+    array = numbers(found[0].cpu().double().sum(dim=-1), "gradient_x_input", chosen, value)
     warnings = saturation(chosen, value)
     if not array.any():
         warnings.append(f"All scores are 0: at this text the {chosen.name} has no gradient.")

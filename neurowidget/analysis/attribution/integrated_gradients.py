@@ -13,6 +13,7 @@ from neurowidget.analysis.attribution.explained_text import Text, encoded, expla
 from neurowidget.analysis.attribution.word_embeddings import Explained, WordEmbeddings
 from neurowidget.analysis.statistics.halving import halving
 from neurowidget.models.display import tokens_of
+from neurowidget.models.progress import StopFlag
 from neurowidget.neuron import Neuron
 from neurowidget.results.attribution import Attribution
 
@@ -36,13 +37,15 @@ def integrated_gradients(
     target_text: Text | None = None,
     n_steps: int = 50,
     internal_batch_size: int | None = None,
+    should_stop: StopFlag | None = None,
 ) -> Attribution:
     """One score per token: (x - x') . integral of dF/dx from the baseline x' to the text x, over the word embedding.
 
     The scores sum to F(x) - F(x') up to `completeness_error`. The path runs in word embeddings alone: position
     embeddings and the attention mask are those of the text, and special tokens, the same in x and x', have score 0.
     `n_steps` points of Gauss-Legendre quadrature are run `internal_batch_size` at a time (half as many when memory
-    runs out). Raises ValueError for NaN, an unusable baseline and a model without word embeddings.
+    runs out). Raises ValueError for NaN, an unusable baseline and a model without word embeddings, Cancelled when
+    `should_stop()` says True between two forwards.
     """
     if n_steps < 1 or (internal_batch_size is not None and internal_batch_size < 1):
         raise ValueError(f"n_steps and internal_batch_size must be 1 or more, got {n_steps} and {internal_batch_size}")
@@ -50,7 +53,7 @@ def integrated_gradients(
     chosen = explained_target(model, batch, target, position, of)
     embeddings = WordEmbeddings(model, batch)
     baseline_name, start = baseline_embeddings(embeddings, baseline)
-    explained = Explained(embeddings, chosen, start)
+    explained = Explained(embeddings, chosen, start, should_stop)
     value, baseline_value = explained.value(1.0), explained.value(0.0)
     rows = internal_batch_size or max(1, min(INTERNAL_ROWS, INTERNAL_TOKENS // batch.input_ids.shape[1]))
     scores = _integral(explained, n_steps, rows)
@@ -90,7 +93,7 @@ def _integral(explained: Explained, n_steps: int, rows: int) -> Tensor:
         found: Tensor = captum.attribute(
             torch.ones(1), torch.zeros(1), n_steps=n_steps, method="gausslegendre", internal_batch_size=size
         )
-        return found[0].double().sum(dim=-1)
+        return found[0].cpu().double().sum(dim=-1)
 
     return halving(work, rows)
 

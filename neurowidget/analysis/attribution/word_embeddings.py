@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from neurowidget.models.hook_places import refuse_compiled
+from neurowidget.models.progress import StopFlag, check
 from neurowidget.models.targets import Target, run_recorded
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ class WordEmbeddings:
     def mean(self) -> Tensor:
         """The mean embedding of the vocabulary, (width,)."""
         ids = torch.arange(min(self.model.vocabulary_size, len(self.model.tokenizer)))
-        total = torch.stack([self.of(part[None])[0].double().sum(dim=0) for part in ids.split(4096)]).sum(dim=0)
-        return (total / len(ids)).to(self.text.dtype)
+        total = torch.stack([self.of(part[None])[0].cpu().double().sum(dim=0) for part in ids.split(4096)]).sum(dim=0)
+        return (total / len(ids)).to(self.text)
 
     @contextmanager
     def _first_call(self, act: Callable[[nn.Module, Tensor], Tensor | None]) -> Iterator[None]:
@@ -83,12 +84,20 @@ class Explained:
     `seam` is the layer that Captum's layer methods are given; its output is (row, token, width).
     """
 
-    def __init__(self, embeddings: WordEmbeddings, target: Target, baseline: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        embeddings: WordEmbeddings,
+        target: Target,
+        baseline: Tensor | None = None,
+        should_stop: StopFlag | None = None,
+    ) -> None:
         self.embeddings, self.target = embeddings, target
         self.baseline = embeddings.text if baseline is None else baseline
+        self.should_stop = should_stop
         self.seam = nn.Identity()
 
     def __call__(self, at: Tensor) -> Tensor:
+        check(self.should_stop)
         embeddings, ends = self.embeddings, torch.cat([self.baseline, self.embeddings.text])
         batch = embeddings.batch.take([0] * len(at))
 

@@ -106,7 +106,7 @@ def _values(model: NeuronModel, batch: Batch, target: Target, copies: int) -> Te
     rows = list(range(len(batch))) * copies
     repeated = batch.take(rows)
     output, recorded = run_recorded(model, repeated, target.sites)
-    return target.take(rows)(output, repeated, recorded).double().cpu()
+    return target.take(rows)(output, repeated, recorded).cpu().double()
 
 
 def _edits(jobs: Sequence[Job]) -> dict[LayerSite, hooks.Edit]:

@@ -34,9 +34,8 @@ def gradient_effects(
     value, found = site_gradients(model, batch, target, sites)
     estimates, moved = [], []
     for site, (activation, gradient) in found.items():
-        at = chosen[..., None].to(activation.device)
-        draws = [instead.at(site, batch, draw).to(activation.device).double() for draw in range(instead.draws)]
-        away = torch.where(at, activation.double() - torch.stack(draws).mean(dim=0), 0.0)
-        estimates.append((away * gradient.double()).sum(dim=1).cpu())
-        moved.append(away.abs().amax(dim=1).cpu())
-    return value.double().cpu(), torch.stack(estimates, dim=1), torch.stack(moved, dim=1)
+        draws = torch.stack([instead.at(site, batch, draw).double() for draw in range(instead.draws)])
+        away = torch.where(chosen[..., None], activation.cpu().double() - draws.mean(dim=0), 0.0)
+        estimates.append((away * gradient.cpu().double()).sum(dim=1))
+        moved.append(away.abs().amax(dim=1))
+    return value.cpu().double(), torch.stack(estimates, dim=1), torch.stack(moved, dim=1)

@@ -152,6 +152,17 @@ def test_gradient_x_activation_is_the_slope_of_scaling_each_neuron(name):
         assert attr.scores[neuron.layer, neuron.index] == pytest.approx(slope, abs=2e-4, rel=1e-2)
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["roberta", "gpt2", "bart"])
+def test_half_precision_gives_about_the_same(name, method):
+    module, tokenizer = families.FAMILIES[name]()
+    model = load_model(module.to(torch.bfloat16), tokenizer)
+    expected = nw.attribute(families.model(name), TEXT, method, target=targets.logit(1))
+    attr = nw.attribute(model, TEXT, method, target=targets.logit(1))
+    assert np.corrcoef(attr.scores.ravel(), expected.scores.ravel())[0, 1] > 0.9
+    assert next(module.parameters()).dtype == torch.bfloat16
+
+
 @pytest.mark.parametrize("name", ["t5", "bart"])
 def test_neurons_of_the_decoder(name):
     model = families.model(name)

@@ -10,12 +10,14 @@ import pytest
 import torch
 from captum.attr import LayerIntegratedGradients
 from hand_model import hand_model
+from hook_dicts import hook_dicts
 from torch import nn
 
 import neurowidget as nw
 from neurowidget.analysis.attribution.integrated_gradients import integrated_gradients
 from neurowidget.models import targets
 from neurowidget.models.loading import NeuronModel, load_model
+from neurowidget.models.progress import Cancelled
 
 TEXT = families.RAGGED_TEXTS[1]
 
@@ -200,6 +202,15 @@ def test_out_of_memory_halves_the_batch_and_keeps_the_numbers(monkeypatch, error
     monkeypatch.setattr(model, "forward", lambda batch, grad=False: (_ for _ in ()).throw(error))
     with pytest.raises(type(error)):
         integrated_gradients(model, TEXT)
+
+
+def test_it_can_be_stopped_between_batches():
+    model, asked = families.build("bert"), []
+    before = hook_dicts(model.module)
+    with pytest.raises(Cancelled):
+        integrated_gradients(model, TEXT, should_stop=lambda: asked.append(1) or len(asked) > 5)
+    assert len(asked) == 6
+    assert hook_dicts(model.module) == before
 
 
 def test_too_few_steps_are_said_with_how_many_would_do():
