@@ -6,9 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import numpy as np
 import traitlets as t
 
 from neurowidget.explorers import code
@@ -16,68 +15,31 @@ from neurowidget.explorers import targets as explorer_targets
 from neurowidget.explorers.analysis_steps import Analysis, ShouldStop, analyse
 from neurowidget.explorers.cards import Card
 from neurowidget.explorers.corpus_sample import CorpusSample
+from neurowidget.explorers.explorer_state import ExplorerState
+from neurowidget.explorers.payload import corpus_of, prompts, wire_activations, wire_effects
 from neurowidget.explorers.worker import Job, Step, Steps, Worker
 from neurowidget.export import arrays
 from neurowidget.export.snapshot import Snapshot
 from neurowidget.extraction.corpus import Corpus
-from neurowidget.models.bundled import sample_texts
 from neurowidget.models.interventions import from_json
 from neurowidget.models.loading import NeuronModel, load_model
 from neurowidget.neuron import Neuron
 from neurowidget.results import Activations, Attribution
 from neurowidget.widgets import wire
-from neurowidget.widgets.base import View, status
+from neurowidget.widgets.base import status
 from neurowidget.widgets.neuron_heatmap import DEFAULT_VIEW, checked_neuron
-from neurowidget.widgets.token_strip import checked_token
 
-MAX_TEXT = 100_000
-MAX_INTERVENTIONS = 200
 MAX_CARDS = 200
 URGENT, INTERACTIVE, BACKGROUND = 0, 1, 2
 
 
-class NeuronExplorer(View):
+class NeuronExplorer(ExplorerState):
     """All neurons of one site for one text, live and linked: text, tokens, heatmaps, the card of a neuron, interventions.
 
     `corpus` (texts or a Corpus) gives the densities, examples and held-out effects; without one the bundled sample is
     used, and the view says so. `reference` are the texts of mean ablation (1,000 tokens or more; None: the bundled ones).
     Work runs on a background thread: `wait()` blocks until it is done, Cancel or an interrupt of the cell stops it.
     """
-
-    stem: ClassVar[str] = "neuron-explorer"
-    height: ClassVar[int] = 1040
-
-    text = t.Unicode().tag(sync=True)
-    """The text that is looked at; setting it runs the model."""
-    selected_token = t.Int(None, allow_none=True).tag(sync=True)
-    """Index of the selected token of the answered text, or None."""
-    selected_neuron = t.Unicode(None, allow_none=True).tag(sync=True)
-    """The selected neuron, such as `L5.mlp[131]`, or None."""
-    pinned_neurons = t.List(t.Unicode()).tag(sync=True)
-    """Neurons that are kept at hand."""
-    interventions = t.List(t.Dict()).tag(sync=True)
-    """What is changed: `{"kind": "ablate" | "set" | "scale", "neuron": ..., "how"?: "mean" | "zero", "value"?: number}`."""
-    target = t.Unicode("auto").tag(sync=True)
-    """What is explained: "auto", a class or token, "POS - NEG", or a neuron."""
-    view = t.Dict(DEFAULT_VIEW).tag(sync=True)
-    """Which tab, layer, order, colour and range is shown."""
-
-    _model = t.Dict().tag(sync=True)
-    _tokens = t.Dict().tag(sync=True)
-    _activations = t.Dict().tag(sync=True)
-    _preview = t.Dict().tag(sync=True)
-    _attribution: Any = t.Dict(None, allow_none=True).tag(sync=True)
-    _effects: Any = t.Dict(None, allow_none=True).tag(sync=True)
-    _spread: Any = t.Dict(None, allow_none=True).tag(sync=True)
-    _before: Any = t.Dict(None, allow_none=True).tag(sync=True)
-    _after: Any = t.Dict(None, allow_none=True).tag(sync=True)
-    _card: Any = t.Dict(None, allow_none=True).tag(sync=True)
-    _cards = t.Dict().tag(sync=True)
-    _text_answered = t.Unicode().tag(sync=True)
-    _code = t.Unicode().tag(sync=True)
-    _held_out_name = t.Unicode().tag(sync=True)
-    _legend = t.Dict().tag(sync=True)
-    _prompts = t.List(t.Unicode()).tag(sync=True)
 
     def __init__(
         self,
@@ -100,7 +62,7 @@ class NeuronExplorer(View):
         self.site, self._dtype, self._held_out, self._reference = site, dtype, held_out, reference
         self._analysis: Analysis | None = None
         layers = tuple(range(self.model.num_layers)) if site.rpartition(".")[2] != "embed" else (0,)
-        self._layers, self._corpus_texts, notes, name = layers, *_corpus_of(self.model, corpus)
+        self._layers, self._corpus_texts, notes, name = layers, *corpus_of(self.model, corpus)
         self._corpus_name = name
         self._sample = CorpusSample(self.model, self._corpus_texts, site, layers, name, without=text)
         self._worker = Worker(self._on_status, self.show_error)
@@ -111,7 +73,7 @@ class NeuronExplorer(View):
             _notes=notes,
             _status=status("empty" if not text else "running", what="" if not text else "reading the text"),
             _held_out_name=name,
-            _prompts=_prompts(self.model),
+            _prompts=prompts(self.model),
             _model={
                 "name": self.model.name,
                 "family": self.model.family,
@@ -233,43 +195,6 @@ class NeuronExplorer(View):
 
     # -- traits --------------------------------------------------------------------------------------------------------
 
-    @t.validate("text")
-    def _text_fits(self, proposal: t.Bunch) -> str:
-        if len(proposal["value"]) > MAX_TEXT:
-            raise t.TraitError(
-                f"text has {len(proposal['value'])} characters, at most {MAX_TEXT} are read here: use nw.extract"
-            )
-        return str(proposal["value"])
-
-    @t.validate("selected_token")
-    def _token_in_range(self, proposal: t.Bunch) -> int | None:
-        return checked_token(proposal["value"], len(self._tokens.get("pieces", ())))
-
-    @t.validate("selected_neuron")
-    def _neuron_exists(self, proposal: t.Bunch) -> str | None:
-        return checked_neuron(proposal["value"], self._model)
-
-    @t.validate("pinned_neurons")
-    def _pins_exist(self, proposal: t.Bunch) -> list[str]:
-        return [checked_neuron(name, self._model) or name for name in proposal["value"][:50]]
-
-    @t.validate("interventions")
-    def _interventions_are_sound(self, proposal: t.Bunch) -> list[dict[str, Any]]:
-        items = [dict(item) for item in proposal["value"]]
-        if len(items) > MAX_INTERVENTIONS:
-            raise t.TraitError(f"{len(items)} interventions, at most {MAX_INTERVENTIONS} at once here")
-        for item in items:
-            try:
-                from_json(item)
-                checked_neuron(item["neuron"], self._model)
-            except (ValueError, TypeError, KeyError) as error:
-                raise t.TraitError(f"intervention {item!r}: {error}") from error
-        return items
-
-    @t.validate("view")
-    def _view_is_whole(self, proposal: t.Bunch) -> dict[str, Any]:
-        return DEFAULT_VIEW | dict(proposal["value"])
-
     def _on_text(self, change: t.Bunch) -> None:
         with self.showing_errors():
             if change["name"] == "target":
@@ -349,7 +274,7 @@ class NeuronExplorer(View):
         with self.publishing():
             self.last_error = None
             self._tokens = wire.tokens(analysis.activations.tokens)
-            self._activations = _wire_activations(values, self._dtype)
+            self._activations = wire_activations(values, self._dtype)
             self._preview = arrays.preview(arrays.signed_max(values, axis=1))
             self._before = analysis.before
             self._after = self._attribution = self._effects = self._card = None
@@ -361,7 +286,7 @@ class NeuronExplorer(View):
     def _publish_effects(self, analysis: Analysis) -> None:
         with self.publishing():
             self._attribution = None if analysis.attribution is None else wire.attribution(analysis.attribution)
-            self._effects = _wire_effects(analysis)
+            self._effects = wire_effects(analysis)
             self._notes = [*dict.fromkeys([*self._notes, *analysis.notes])]
 
     def _sample_steps(self, stop: ShouldStop) -> Steps:
@@ -446,48 +371,3 @@ def _pass_on(done: Future[None], answer: Future[Card]) -> None:
         return
     error = None if done.cancelled() else done.exception()
     answer.set_exception(error if error is not None else RuntimeError("the request was replaced or cancelled"))
-
-
-def _wire_activations(values: np.ndarray, dtype: str) -> dict[str, Any]:
-    # Some models have activations that float16 cannot hold.
-    return arrays.encode(values, "float32" if dtype == "float16" and np.abs(values).max(initial=0) > 65_000 else dtype)
-
-
-def _wire_effects(analysis: Analysis) -> dict[str, Any] | None:
-    effects = analysis.effects
-    if effects is None:
-        return None
-    top = []
-    for neuron, value in effects.top(100):
-        place = (effects.layers.index(neuron.layer), neuron.index)
-        estimate = None if effects.estimates is None else wire.number(effects.estimates[place])
-        top.append({"neuron": str(neuron), "value": value, "estimate": estimate, "exact": bool(effects.exact[place])})
-    return {
-        "values": arrays.encode(effects.values, "float32"),
-        "target": effects.target,
-        "ablation": effects.ablation,
-        "method": effects.provenance.method if effects.exact.all() else "gradient",
-        "top": top,
-        "agreement": effects.agreement,
-    }
-
-
-def _prompts(model: NeuronModel) -> list[str]:
-    if model.kind in ("causal_lm", "seq2seq_lm"):
-        return sample_texts("prompts")[:4]
-    return [text for text in sample_texts("movies") if len(text) < 60][:4]
-
-
-def _corpus_of(model: NeuronModel, corpus: Corpus | Sequence[str] | None) -> tuple[list[str], list[str], str]:
-    if corpus is None:
-        language = model.kind in ("causal_lm", "masked_lm", "seq2seq_lm")
-        name = "prose" if language else "movies"
-        return (
-            list(sample_texts(name)),
-            [f"No corpus was given: the bundled sample {name!r} is used."],
-            f"bundled sample {name!r}",
-        )
-    if isinstance(corpus, str):
-        raise TypeError("corpus is a single string; give a list of texts or a Corpus")
-    texts = list(corpus.texts if isinstance(corpus, Corpus) else corpus)
-    return texts, [], getattr(corpus, "name", "") or f"{len(texts)} texts of yours"
