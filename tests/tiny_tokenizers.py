@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import zlib
+from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -19,7 +23,18 @@ SENTENCES = (
     "I loved this film! It is warm, funny and wonderfully played.",
     "naïve café résumé Ünïcode — “quotes” … 你好 世界 שלום مرحبا",
 )
+# The trainers break ties by a hash that differs from process to process: what they learnt once is kept, so that every
+# run sees the same ids. NEUROWIDGET_WRITE_TOKENIZERS=1 trains anew.
+KEPT = Path(__file__).parent / "tokenizers"
 VOCABULARY = 320  # the largest size; every tiny model has exactly this many rows
+
+
+def _kept(kind: str, special: tuple[str, ...], train: Callable[[], Tokenizer]) -> str:
+    path = KEPT / f"{kind}-{zlib.crc32(repr(special).encode()):08x}.json"
+    if os.environ.get("NEUROWIDGET_WRITE_TOKENIZERS"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(train().to_str() + "\n", encoding="utf-8")
+    return path.read_text(encoding="utf-8")
 
 
 def _fast(tokenizer: Tokenizer, **special: Any) -> PreTrainedTokenizerFast:
@@ -35,42 +50,51 @@ def _template(tokenizer: Tokenizer, form: str) -> None:
 
 @cache
 def _wordpiece_json(special: tuple[str, ...]) -> str:
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece()
-    tokenizer.train_from_iterator(
-        SENTENCES, trainers.WordPieceTrainer(vocab_size=300, special_tokens=list(special), show_progress=False)
-    )
-    return tokenizer.to_str()
+    def train() -> Tokenizer:
+        tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        tokenizer.decoder = decoders.WordPiece()
+        tokenizer.train_from_iterator(
+            SENTENCES, trainers.WordPieceTrainer(vocab_size=300, special_tokens=list(special), show_progress=False)
+        )
+        return tokenizer
+
+    return _kept("wordpiece", special, train)
 
 
 @cache
 def _bytes_json(special: tuple[str, ...]) -> str:
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=310,
-        special_tokens=list(special),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(SENTENCES, trainer)
-    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
-    return tokenizer.to_str()
+    def train() -> Tokenizer:
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=310,
+            special_tokens=list(special),
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        tokenizer.train_from_iterator(SENTENCES, trainer)
+        tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+        return tokenizer
+
+    return _kept("bytes", special, train)
 
 
 @cache
 def _unigram_json(special: tuple[str, ...], unknown: str) -> str:
-    tokenizer = Tokenizer(models.Unigram())
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    tokenizer.decoder = decoders.Metaspace()
-    trainer = trainers.UnigramTrainer(
-        vocab_size=300, special_tokens=list(special), unk_token=unknown, show_progress=False
-    )
-    tokenizer.train_from_iterator(SENTENCES, trainer)
-    return tokenizer.to_str()
+    def train() -> Tokenizer:
+        tokenizer = Tokenizer(models.Unigram())
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+        tokenizer.decoder = decoders.Metaspace()
+        trainer = trainers.UnigramTrainer(
+            vocab_size=300, special_tokens=list(special), unk_token=unknown, show_progress=False
+        )
+        tokenizer.train_from_iterator(SENTENCES, trainer)
+        return tokenizer
+
+    return _kept("unigram", special, train)
 
 
 def bert_like() -> PreTrainedTokenizerFast:

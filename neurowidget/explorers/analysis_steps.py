@@ -71,7 +71,7 @@ def analyse(
     options |= {"progress": False, "should_stop": should_stop, "method": "gradient"}
     analysis = replace(analysis, effects=ablation_effects(model, [text], verify=0, **options), method="gradient")
     yield analysis
-    attribution = attribute(model, text, method="integrated_gradients", target=chosen.own)
+    attribution = attribute(model, text, method="integrated_gradients", target=chosen.own, should_stop=should_stop)
     analysis = replace(analysis, attribution=attribution, notes=attribution.warnings)
     yield analysis
     yield replace(

@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 import traitlets
+from families import build
 from families import model as family_model
 
 import neurowidget as nw
@@ -32,6 +33,7 @@ def explorer(bert):
     assert made.wait(120)
     yield made
     made.close()
+    assert made.wait(60)
 
 
 def test_everything_about_a_text_arrives(explorer, bert):
@@ -171,7 +173,8 @@ def test_no_text_is_the_empty_state(bert):
     assert made._tokens == {}
 
 
-def test_cancel_leaves_the_model_whole(bert):
+def test_cancel_leaves_the_model_whole():
+    bert = build("bert")  # of its own: another explorer may be ending its last step on the shared one
     made = nw.NeuronExplorer(bert, TEXT, corpus=CORPUS, reference=REFERENCE)
     made.cancel()
     assert made.wait(60)
