@@ -42,11 +42,10 @@ class CardMaker:
         """What needs no forward pass: the activations, the density and the examples."""
         activation = self.activations.neuron(neuron)
         ready = self.sample.ready and self.sample.token_count > 0
-        missing = {} if ready else {"corpus": NO_SAMPLE, "examples": NO_SAMPLE, "held_out": NO_SAMPLE}
         waiting = "computing" if self.target else NO_TARGET
-        missing |= {"effect": waiting, "dose": waiting} | (
-            {} if ready and self.target else {"held_out": missing.get("held_out", waiting)}
-        )
+        missing = {"effect": waiting, "dose": waiting, "held_out": waiting}
+        if not ready:
+            missing |= {"corpus": NO_SAMPLE, "examples": NO_SAMPLE, "held_out": NO_SAMPLE}
         return {
             "neuron": str(neuron),
             "activation": wire.numbers(activation),

@@ -91,7 +91,6 @@ class NeuronExplorer(ExplorerState):
         self._handlers |= {
             "cancel": lambda _: self._worker.cancel(),
             "rerun": lambda _: self._submit_text(),
-            "effects": lambda _: self._submit_text(),
             "card": self._card_command,
             "export": lambda _: {"html": self.html_page(), "name": "neurowidget.html"},
         }

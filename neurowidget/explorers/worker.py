@@ -87,12 +87,12 @@ class Worker:
             self._condition.notify_all()
         return len(chosen)
 
-    def wait(self, timeout: float | None = None, kinds: tuple[str, ...] | None = None) -> bool:
-        """Block until no job (of these kinds) is left; False on a time-out. An interrupt of the cell stops the jobs."""
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until no job is left; False on a time-out. An interrupt of the cell stops the jobs."""
         deadline = None if timeout is None else time.monotonic() + timeout
         try:
             with self._condition:
-                while any(kinds is None or job.kind in kinds for job in (*self._waiting.values(), *self._running)):
+                while self._waiting or self._running:
                     left = None if deadline is None else deadline - time.monotonic()
                     if left is not None and left <= 0:
                         return False
