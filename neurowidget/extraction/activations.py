@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from neurowidget.extraction.corpus import Corpus
+from neurowidget.extraction.corpus import UNNAMED, Corpus, Sentence
 from neurowidget.extraction.forwards import run
 from neurowidget.extraction.planning import Piece, pieces_of
 from neurowidget.extraction.tokens import WORD_VALUES, Rows, WordValue, token_rows, word_rows
@@ -20,8 +20,10 @@ from neurowidget.models.batching import Encoded, Text, encode_one
 from neurowidget.models.display import decoder_row, special_strings, tokens_of_encoded
 from neurowidget.models.interventions import active_interventions
 from neurowidget.models.progress import StopFlag
+from neurowidget.models.words import Span
 from neurowidget.neuron import LayerSite
 from neurowidget.results.activations import Activations
+from neurowidget.results.tokens import Tokens
 
 if TYPE_CHECKING:
     from neurowidget.models.loading import NeuronModel
@@ -65,7 +67,7 @@ def extract(
     Interventions that this thread has open apply: inside `with model.intervene(...)` these are the activations after
     them, and the provenance says so. An interrupt, or `should_stop()`, leaves no hook behind.
     """
-    given, labels, about = _texts(texts)
+    given, corpus, about = _texts(texts)
     wanted = _wanted(model, sites, layers)
     decoding = any(site.stack == "decoder" for addresses in wanted.values() for site in addresses)
     if special_tokens is None:
@@ -85,7 +87,8 @@ def extract(
     encoded = [encode_one(model, text, index, "text", any_length=True) for index, text in enumerate(given)]
     pieces = _pieces(model, encoded, window, decoding)
     fed = _decoder_rows(model, encoded, targets, decoding)
-    rows: dict[str | None, Rows] = {None: _rows(model, encoded, words, special_tokens)}
+    spans = None if corpus is None else [_words_of(sentence) for sentence in corpus.sentences()]
+    rows: dict[str | None, Rows] = {None: _rows(model, encoded, words, special_tokens, spans)}
     if decoding:
         rows["decoder"] = _rows(model, fed, words, special_tokens)
     _warn_of_dropped_words(rows.values())
@@ -112,7 +115,7 @@ def extract(
         layers={site: tuple(address.layer for address in addresses) for site, addresses in wanted.items()},
         tokens=rows[None].tokens,
         decoder_tokens=rows["decoder"].tokens if decoding else None,
-        labels=labels,
+        labels=None if corpus is None else labels_of_rows(corpus, rows[None].tokens),
         provenance=model.provenance(
             "extract",
             site=", ".join(wanted),
@@ -127,11 +130,12 @@ def extract(
     )
 
 
-def _texts(texts: Corpus | Sequence[Text] | str) -> tuple[list[Text], tuple[Any, ...] | None, dict[str, Any]]:
-    """The texts, their labels, and what the provenance says about a corpus."""
+def _texts(texts: Corpus | Sequence[Text] | str) -> tuple[list[Text], Corpus | None, dict[str, Any]]:
+    """The texts, the corpus that they are from, and what the provenance says about it."""
     if isinstance(texts, Corpus):
-        labels = None if texts.labels is None else tuple(texts.labels)
-        return list(texts), labels, {"corpus": texts.name, "corpus_hash": texts.hash}
+        if not len(texts):
+            raise ValueError(f"the corpus {texts.name!r} has no texts")
+        return list(texts), texts, {"corpus": texts.name, "corpus_hash": texts.hash}
     given: list[Text] = [texts] if isinstance(texts, str) else list(texts)
     if not given:
         raise ValueError("there are no texts: expected a list of strings, a list of lists of ids, or a Corpus")
@@ -197,11 +201,54 @@ def _decoder_rows(
     return [decoder_row(model.decoder_start_id, row) for row in found]
 
 
-def _rows(model: NeuronModel, encoded: Sequence[Encoded], words: WordValue | None, special_tokens: Any) -> Rows:
-    tokens = tokens_of_encoded(model.tokenizer, encoded)
+def _rows(
+    model: NeuronModel,
+    encoded: Sequence[Encoded],
+    words: WordValue | None,
+    special_tokens: Any,
+    spans: Sequence[Sequence[Span] | None] | None = None,
+) -> Rows:
+    tokens = tokens_of_encoded(model.tokenizer, encoded, spans)
     if words is None:
         return token_rows(tokens, special_tokens)
-    return word_rows(tokens, special_strings(model.tokenizer), special_tokens, words)
+    return word_rows(tokens, special_strings(model.tokenizer), special_tokens, words, spans)
+
+
+def _words_of(sentence: Sentence) -> tuple[Span, ...] | None:
+    """The words of a sentence where they matter: it brings its own, or its labels count them."""
+    labelled = any(isinstance(value, tuple) for value in sentence.labels.values())
+    return sentence.spans if labelled else sentence.words
+
+
+def labels_of_rows(corpus: Corpus, tokens: Tokens) -> tuple[Any, ...] | dict[str, tuple[Any, ...]] | None:
+    """The labels of a corpus for each row: labels of words at the rows that touch the word, None elsewhere.
+
+    A name whose labels are all of whole texts keeps one label per text. Without a name: the tuple itself.
+    """
+    sentences = list(corpus.sentences())
+    found: dict[str, tuple[Any, ...]] = {}
+    for name in corpus.label_names:
+        values = [sentence.labels.get(name) for sentence in sentences]
+        if not any(isinstance(value, tuple) for value in values):
+            found[name] = tuple(values)
+            continue
+        labels: list[Any] = []
+        for text, word, start, end in zip(
+            tokens.sentence_index.tolist(),
+            tokens.word.tolist(),
+            tokens.start.tolist(),
+            tokens.end.tolist(),
+            strict=True,
+        ):
+            value = values[text]
+            if isinstance(value, tuple) and word >= 0:
+                first, past = sentences[text].spans[word] if value else (0, 0)
+                value = value[word] if start < past and end > first else None
+            labels.append(None if word < 0 else value)
+        found[name] = tuple(labels)
+    if not found:
+        return None
+    return found[UNNAMED] if list(found) == [UNNAMED] else found
 
 
 def _warn_of_dropped_words(rows: Iterable[Rows]) -> None:

@@ -70,10 +70,17 @@ def token_rows(tokens: Tokens, special_tokens: Literal["keep", "drop"]) -> Rows:
     return Rows(_picked(tokens, np.flatnonzero(kept)), members, _cumulated([len(rows) for rows in members]))
 
 
-def word_rows(tokens: Tokens, specials: Sequence[str], special_tokens: Literal["keep", "drop"], how: WordValue) -> Rows:
+def word_rows(
+    tokens: Tokens,
+    specials: Sequence[str],
+    special_tokens: Literal["keep", "drop"],
+    how: WordValue,
+    words: Sequence[Sequence[Span] | None] | None = None,
+) -> Rows:
     """One row per word of each text, in order; kept special tokens are rows of their own.
 
-    `specials` are the special tokens that are one word when a text has them written out. The row of a word comes from
+    `specials` are the special tokens that are one word when a text has them written out; `words` are the words of each
+    text where it brings its own. The row of a word comes from
     the tokens that touch its characters and begin in it; a word inside a token that began before it (`."` as one
     token) gets that token. The number of rows therefore depends on the texts alone.
     """
@@ -83,13 +90,14 @@ def word_rows(tokens: Tokens, specials: Sequence[str], special_tokens: Literal["
     done = 0
     for text_index, text in enumerate(tokens.texts):
         count = int(np.searchsorted(tokens.sentence_index, text_index, side="right")) - done
-        spans = word_spans(text, specials)
-        words = tokens.word[done : done + count].tolist()
+        given = None if words is None else words[text_index]
+        spans = word_spans(text, specials) if given is None else list(given)
+        word_of = tokens.word[done : done + count].tolist()
         token_spans = list(
             zip(tokens.start[done : done + count].tolist(), tokens.end[done : done + count].tolist(), strict=True)
         )
-        groups = _members(spans, words, token_spans)
-        order = _order(words, len(spans), special_tokens == "keep")
+        groups = _members(spans, word_of, token_spans)
+        order = _order(word_of, len(spans), special_tokens == "keep")
         pieces = _word_pieces(text, spans)
         rows: list[tuple[int, ...]] = []
         for word, token in order:

@@ -78,13 +78,15 @@ def shifted(ids: list[int], special: list[bool], text: str, offsets: Offsets | N
     return Encoded(text[: left_out[0]] if left_out else text, ids, special, None, ((0, 0), *fed))
 
 
-def tokens_of_encoded(tokenizer: Any, rows: Iterable[Encoded]) -> Tokens:
-    """The tokens of texts that are ids already, one text after the other."""
+def tokens_of_encoded(
+    tokenizer: Any, rows: Iterable[Encoded], words: Sequence[Sequence[Span] | None] | None = None
+) -> Tokens:
+    """The tokens of texts that are ids already, one text after the other; `words` are the words of each, where given."""
     specials = special_strings(tokenizer)
     columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
     texts: list[str] = []
-    for row in rows:
-        text = _add(columns, tokenizer, row, specials)
+    for index, row in enumerate(rows):
+        text = _add(columns, tokenizer, row, specials, None if words is None else words[index])
         columns["sentence_index"] += [len(texts)] * len(row.ids)
         texts.append(text)
     pieces, raw = tuple(columns.pop("pieces")), tuple(columns.pop("raw"))
@@ -95,7 +97,9 @@ def tokens_of_encoded(tokenizer: Any, rows: Iterable[Encoded]) -> Tokens:
 _COLUMNS = ("ids", "pieces", "raw", "special", "shares", "word", "start", "end", "sentence_index")
 
 
-def _add(columns: dict[str, list[Any]], tokenizer: Any, row: Encoded, specials: Sequence[str]) -> str:
+def _add(
+    columns: dict[str, list[Any]], tokenizer: Any, row: Encoded, specials: Sequence[str], given: Sequence[Span] | None
+) -> str:
     """Append the tokens of one text to the columns and return the text."""
     raw = [str(token) for token in tokenizer.convert_ids_to_tokens(row.ids)]
     kept = [i for i, special in enumerate(row.special) if not special]
@@ -105,7 +109,7 @@ def _add(columns: dict[str, list[Any]], tokenizer: Any, row: Encoded, specials: 
         text, spans = decoded_spans(tokenizer, [row.ids[i] for i in kept])
     pieces, shares, spans = cut(text, spans, [raw[i] for i in kept])
     starts, ends = [start for start, _ in spans], [end for _, end in spans]
-    words = words_of_tokens(word_spans(text, specials), starts, ends).tolist()
+    words = words_of_tokens(word_spans(text, specials) if given is None else given, starts, ends).tolist()
 
     rest = iter(zip(pieces, shares, words, starts, ends, strict=True))
     position = 0

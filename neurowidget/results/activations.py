@@ -18,14 +18,15 @@ class Activations(Result):
     """`acts["mlp"]` is float32 (layer, token, neuron); `acts["decoder.mlp"]` runs over `decoder_tokens`.
 
     `layers[site]` are the layer numbers that the first axis stands for. Arrays given as float16 stay float16.
-    `labels` has one entry for each row of `tokens`, or one for each text.
+    `labels` has one entry for each row of `tokens`, or one for each text; several sets of labels are a mapping of names
+    to such tuples.
     """
 
     values: Mapping[str, np.ndarray]
     layers: Mapping[str, tuple[int, ...]]
     tokens: Tokens
     decoder_tokens: Tokens | None = None
-    labels: tuple[Any, ...] | None = None
+    labels: tuple[Any, ...] | Mapping[str, tuple[Any, ...]] | None = None
 
     axes: ClassVar[tuple[str, str, str]] = ("layer", "token", "neuron")
 
@@ -46,10 +47,14 @@ class Activations(Result):
                     f"{site!r} needs the axes (layer, token, neuron) = ({len(self.layers[site])}, {len(tokens)}, width), "
                     f"got {array.shape}"
                 )
-        if self.labels is not None and len(self.labels) not in (len(self.tokens), len(self.tokens.texts)):
-            raise ValueError(
-                f"{len(self.labels)} labels fit neither {len(self.tokens)} rows nor {len(self.tokens.texts)} texts"
-            )
+        if isinstance(self.labels, Mapping):
+            object.__setattr__(self, "labels", {name: tuple(labels) for name, labels in self.labels.items()})
+        for name, labels in self._named_labels().items():
+            if len(labels) not in (len(self.tokens), len(self.tokens.texts)):
+                named = f" {name!r}" if isinstance(self.labels, Mapping) else ""
+                raise ValueError(
+                    f"{len(labels)} labels{named} fit neither {len(self.tokens)} rows nor {len(self.tokens.texts)} texts"
+                )
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{site} {array.dtype}{list(array.shape)}" for site, array in self.values.items())
@@ -100,9 +105,9 @@ class Activations(Result):
         }
         if len(parts) == 2:
             columns["stack"] = ["encoder"] * sizes[0] + ["decoder"] * sizes[1]
-        if self.labels is not None:
-            labels = self.row_labels()
-            columns["label"] = [*labels, *[None] * (sum(sizes) - len(labels))]
+        for name in self._named_labels():
+            labels = self.row_labels(name)
+            columns[name] = [*labels, *[None] * (sum(sizes) - len(labels))]
         for site, array in self.values.items():
             stack, _, name = site.rpartition(".")
             before = [float("nan")] * (sizes[0] if stack == "decoder" else 0)
@@ -113,10 +118,24 @@ class Activations(Result):
                     columns[f"{address}[{neuron}]"] = before + column.tolist() + after
         return columns
 
-    def row_labels(self) -> list[Any]:
-        """One label for each row of `tokens`, those of texts repeated; raises ValueError where there are no labels."""
+    def _named_labels(self) -> Mapping[str, tuple[Any, ...]]:
         if self.labels is None:
+            return {}
+        return self.labels if isinstance(self.labels, Mapping) else {"label": self.labels}
+
+    def row_labels(self, name: str | None = None) -> list[Any]:
+        """One label for each row of `tokens`, those of texts repeated; `name` says which set where there are several.
+
+        Raises ValueError where there are no labels, or several and no name; KeyError for a name that is not there.
+        """
+        named = self._named_labels()
+        if not named:
             raise ValueError("these activations have no labels; give extract a corpus with labels")
-        if len(self.labels) == len(self.tokens):
-            return list(self.labels)
-        return [self.labels[text] for text in self.tokens.sentence_index]
+        if name is None and len(named) > 1:
+            raise ValueError(f"there are several sets of labels: name one of {', '.join(named)}")
+        if name is not None and name not in named:
+            raise KeyError(f"no labels {name!r} here; there are {', '.join(named)}")
+        labels = named[name] if name is not None else next(iter(named.values()))
+        if len(labels) == len(self.tokens):
+            return list(labels)
+        return [labels[text] for text in self.tokens.sentence_index]
