@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from neurowidget.extraction.corpus import UNNAMED, Corpus, Sentence
 from neurowidget.extraction.forwards import run
+from neurowidget.extraction.fresh_memory import empty, lay_out_ahead
 from neurowidget.extraction.planning import Piece, pieces_of
 from neurowidget.extraction.tokens import WORD_VALUES, Rows, WordValue, token_rows, word_rows
 from neurowidget.models.batching import Encoded, Text, encode_one
@@ -279,10 +280,9 @@ class _Kept:
         self.out: dict[LayerSite, np.ndarray] = {}
         for site, addresses in wanted.items():
             total = len(self.rows_of(addresses[0]))
-            # torch's memory: numpy asks the kernel for huge pages, and on a machine with fragmented memory finding
-            # those doubled the time of a run.
-            self.arrays[site] = torch.empty((len(addresses), total, model.width(site)), dtype=DTYPES[dtype]).numpy()
+            self.arrays[site] = empty((len(addresses), total, model.width(site)), DTYPES[dtype])
             self.out |= dict(zip(addresses, self.arrays[site], strict=True))
+        lay_out_ahead(list(self.arrays.values()))
         self.windows: Counter[int] = Counter()
         self.counts: Counter[int] = Counter()
         for piece in pieces:
