@@ -5,7 +5,20 @@ from neurowidget.results.attribution import Attribution
 from neurowidget.results.base import Provenance, Result
 from neurowidget.results.curves import DoseResponse
 from neurowidget.results.effects import Effects
+from neurowidget.results.examples import Example, Examples, NeuronExamples
 from neurowidget.results.prediction import Prediction
 from neurowidget.results.tokens import Tokens
 
-__all__ = ["Activations", "Attribution", "DoseResponse", "Effects", "Prediction", "Provenance", "Result", "Tokens"]
+__all__ = [
+    "Activations",
+    "Attribution",
+    "DoseResponse",
+    "Effects",
+    "Example",
+    "Examples",
+    "NeuronExamples",
+    "Prediction",
+    "Provenance",
+    "Result",
+    "Tokens",
+]

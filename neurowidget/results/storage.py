@@ -29,15 +29,17 @@ from neurowidget.results.base import Provenance, Result
 from neurowidget.results.checking import check_fields
 from neurowidget.results.curves import DoseResponse
 from neurowidget.results.effects import Effects
+from neurowidget.results.examples import Examples
+from neurowidget.results.kept_texts import KeptTexts
 from neurowidget.results.prediction import Prediction
 from neurowidget.results.tokens import Tokens
 
 FORMAT = "neurowidget result"
 VERSION = 1
 RESULTS: Mapping[str, type[Result]] = MappingProxyType(
-    {kind.__name__: kind for kind in (Activations, Attribution, DoseResponse, Effects, Prediction)}
+    {kind.__name__: kind for kind in (Activations, Attribution, DoseResponse, Effects, Examples, Prediction)}
 )
-_CLASSES: dict[str, type[Any]] = {**RESULTS, "Tokens": Tokens, "Provenance": Provenance}
+_CLASSES: dict[str, type[Any]] = {**RESULTS, "Tokens": Tokens, "KeptTexts": KeptTexts, "Provenance": Provenance}
 _DEEPEST = 50
 _HEADER_BYTES = 256_000_000
 _STORED_TYPES = "biuf"  # kinds of arrays: booleans, integers, floats

@@ -12,6 +12,8 @@ from neurowidget.results.attribution import Attribution
 from neurowidget.results.base import Provenance, Result
 from neurowidget.results.curves import DoseResponse
 from neurowidget.results.effects import Effects
+from neurowidget.results.examples import Examples
+from neurowidget.results.kept_texts import KeptTexts
 from neurowidget.results.prediction import Prediction
 from neurowidget.results.tokens import Tokens
 
@@ -83,6 +85,20 @@ def dose_response() -> DoseResponse:
     )  # fmt: skip
 
 
+def examples() -> Examples:
+    """Two neurons over a corpus of which text 4 is kept: "top" has two slots, the second of them empty."""
+    return Examples(
+        layers=(0, 5), site="mlp", corpus="née", text_count=9, token_count=20, excluded={"special": 4, "sink": 0},
+        groups=("top", "bottom"), sizes=(2, 1), neuron_layer=np.array([0, 5]), neuron_index=np.array([3, 131]),
+        text=np.array([[4, -1, 4], [4, -1, 4]]), token=np.array([[2, 0, 1], [4, 0, 1]]),
+        value=np.array([[3, np.nan, -1], [7, np.nan, 0]]), contexts=np.arange(18).reshape(2, 3, 3),
+        edges=np.array([[-1, 1, 3], [0, 4, 8]]), counts=np.array([[12, 8], [19, 1]]), mean=np.array([0.5, 1]),
+        variance=np.array([1, 2]), minimum=np.array([-1, 0]), maximum=np.array([3, 7]), positive=np.array([0.5, 0.25]),
+        kept=KeptTexts.of(tokens(), [4]), type_ids=np.array([7, 9]), type_counts=np.array([3, 1]),
+        type_maxima=np.array([[3, -1], [7, 2]]), type_strings=("nÃ©", "Ł"), provenance=provenance("top_examples"),
+    )  # fmt: skip
+
+
 def prediction() -> Prediction:
     return Prediction(
         kind="classes", text="né", tokens=tokens(), position=-1, labels=("POS", "NEG"), ids=np.array([1, 0]),
@@ -93,7 +109,7 @@ def prediction() -> Prediction:
 
 MADE: dict[str, Callable[[], Result]] = {
     "Activations": activations, "Attribution": attribution, "DoseResponse": dose_response, "Effects": effects,
-    "Prediction": prediction,
+    "Examples": examples, "Prediction": prediction,
 }  # fmt: skip
 
 
