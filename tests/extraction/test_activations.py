@@ -6,8 +6,6 @@ import itertools
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import families
@@ -16,15 +14,12 @@ import pytest
 import torch
 from torch import nn
 
-import neurowidget.extraction.forwards as forwards
 from neurowidget.extraction.activations import extract
-from neurowidget.extraction.corpus import Corpus
 from neurowidget.models.interventions import Set
 from neurowidget.models.loading import NeuronModel
 from neurowidget.models.progress import Cancelled
 from neurowidget.neuron import LayerSite
 from neurowidget.results.activations import Activations
-from neurowidget.results.storage import load, save
 
 TEXTS = list(families.RAGGED_TEXTS)
 TARGETS = list(families.TARGET_TEXTS)
@@ -291,90 +286,6 @@ class TestInterventions:
         np.testing.assert_array_equal(found[0], expected)
 
 
-class TestRows:
-    @pytest.mark.parametrize("name", families.EIGHT)
-    @pytest.mark.parametrize("words", ["first", "last", "mean"])
-    def test_words(self, name, words):
-        model = families.model(name)
-        texts = ["unbelievable film, wonderfully played", "naïve 🙂"]
-        tokens, acts = quiet(model, texts), quiet(model, texts, words=words)
-        pieces = ["unbelievable", " film", ",", " wonderfully", " played", "naïve", " 🙂"]
-        assert list(acts.tokens.pieces) == pieces
-        assert acts.tokens.level == "word"
-        expected = []
-        for text, first, past in zip(acts.sentence_index, acts.tokens.start, acts.tokens.end, strict=True):
-            t = tokens.tokens  # a token that is only white space is no part of a word's value
-            own = (t.sentence_index == text) & ~t.special & (t.start < past) & (t.end > first)
-            values = tokens["mlp"][:, own]
-            expected.append({"first": values[:, 0], "last": values[:, -1], "mean": values.mean(axis=1)}[words])
-        np.testing.assert_allclose(acts["mlp"], np.stack(expected, axis=1), rtol=0, atol=1e-6)
-
-    def test_special_tokens(self):
-        model = families.model("bert")
-        whole, without = quiet(model, TEXTS), quiet(model, TEXTS, special_tokens="drop")
-        assert whole.tokens.special.sum() == 2 * len(TEXTS)
-        assert not without.tokens.special.any()
-        np.testing.assert_array_equal(without["mlp"], whole["mlp"][:, ~whole.tokens.special])
-        words = quiet(model, TEXTS, words="mean", special_tokens="keep")
-        assert words.tokens.special.sum() == 2 * len(TEXTS)
-        np.testing.assert_array_equal(words["mlp"][:, words.tokens.special], whole["mlp"][:, whole.tokens.special])
-
-    def test_a_dropped_word_is_nan_with_a_warning(self):
-        model = families.model("bert")
-        with pytest.warns(UserWarning, match=r"1 words have no token.*'\\x00' in text 1"):
-            acts = quiet(model, ["good", "good \x00 film"], words="mean")
-        assert acts.tokens.pieces == ("good", "good", " \x00", " film")
-        assert np.isnan(acts["mlp"]).all(axis=(0, 2)).tolist() == [False, False, True, False]
-        assert not np.isnan(acts["mlp"][:, [0, 1, 3]]).any()
-
-    def test_ready_ids_are_used_as_they_are(self):
-        model = families.model("bert")
-        ids = model.tokenizer(TEXTS[1])["input_ids"]
-        acts, text = quiet(model, [ids, ids[1:-1]]), quiet(model, [TEXTS[1]])
-        assert_close(acts["mlp"][:, : len(ids)], text["mlp"])
-        assert acts.tokens.ids.tolist() == ids + ids[1:-1]
-        assert acts.tokens.special.sum() == 2
-
-    def test_order_of_texts_and_batch_size_do_not_matter(self):
-        model = families.model("llama")
-        expected = quiet(model, TEXTS, ["mlp", "residual"])
-        for batch_tokens in (1, 30, 100):
-            acts = quiet(model, TEXTS, ["mlp", "residual"], batch_tokens=batch_tokens)
-            assert_close(acts["mlp"], expected["mlp"])
-        backwards = quiet(model, TEXTS[::-1], ["mlp"])
-        for index in range(len(TEXTS)):
-            mirrored = backwards["mlp"][:, backwards.sentence_index == len(TEXTS) - 1 - index]
-            assert_close(mirrored, expected["mlp"][:, expected.sentence_index == index])
-
-    def test_the_same_call_twice_is_bit_equal(self):
-        model = families.model("t5")
-        one, two = (quiet(model, TEXTS, ["mlp", "decoder.mlp"], targets=TARGETS) for _ in range(2))
-        np.testing.assert_array_equal(one["mlp"], two["mlp"])
-        np.testing.assert_array_equal(one["decoder.mlp"], two["decoder.mlp"])
-
-    def test_corpus_carries_labels_and_its_name(self, tmp_path):
-        corpus = Corpus(["good film", "old plot"], labels=["POS", "NEG"], name="two")
-        acts = quiet(families.model("bert"), corpus, words="first")
-        assert acts.row_labels() == ["POS", "POS", "NEG", "NEG"]
-        assert acts.provenance.parameters["corpus"] == "two"
-        assert acts.provenance.parameters["corpus_hash"] == corpus.hash
-        again = load(save(acts, tmp_path / "acts"))
-        assert isinstance(again, Activations)
-        np.testing.assert_array_equal(again["mlp"], acts["mlp"])
-        assert again.provenance == acts.provenance
-
-    def test_half_precision(self):
-        model = families.model("bert")
-        half, full = quiet(model, TEXTS, dtype="float16"), quiet(model, TEXTS)
-        assert half["mlp"].dtype == np.float16
-        np.testing.assert_array_equal(half["mlp"], full["mlp"].astype(np.float16))
-        with (
-            model.intervene(Set("L1.mlp[3]", 70_000.0)),
-            pytest.raises(ValueError, match=r"L1\.mlp reaches 70000 in text .*dtype='float32'"),
-        ):
-            quiet(model, TEXTS, dtype="float16")
-
-
 class TestWindows:
     LONG = "The old house near the river was not good and the film was great. " * 12
 
@@ -424,125 +335,5 @@ class TestWindows:
             quiet(NeuronModel(model.module, model.tokenizer), [self.LONG])
 
 
-class TestSharedCopying:
-    """Large sites are copied by several threads, here all of them."""
-
-    @pytest.fixture(autouse=True)
-    def shared(self, monkeypatch) -> None:
-        monkeypatch.setattr(forwards, "WORTH_SHARING", 0)
-        monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-
-    def test_the_same_values(self, monkeypatch):
-        model, texts = families.model("bert"), [*TEXTS, TestWindows.LONG, *TEXTS]
-        for options in ({}, {"words": "mean"}, {"special_tokens": "drop"}):
-            shared = quiet(model, texts, ["mlp", "residual"], window="overlap", **options)
-            with monkeypatch.context() as alone:
-                alone.setattr(forwards, "MOST_THREADS", 1)
-                expected = quiet(model, texts, ["mlp", "residual"], window="overlap", **options)
-            np.testing.assert_array_equal(shared["mlp"], expected["mlp"])
-            np.testing.assert_array_equal(shared["residual"], expected["residual"])
-
-    def test_an_error_in_a_thread_is_raised_and_no_thread_stays(self):
-        model = families.build("bert")
-        hooks, threads = hook_counts(model.module), threading.active_count()
-        with model.intervene(Set("L1.mlp[3]", 70_000.0)), pytest.raises(ValueError, match="past 65,504"):
-            quiet(model, ["good", "film", "old"], dtype="float16")
-        assert hook_counts(model.module) == hooks
-        assert threading.active_count() == threads
-
-
-class TestModelsThatCannotPad:
-    def test_one_length_at_a_time(self, monkeypatch):
-        """A module without an attention mask: texts of one length share a forward, and the numbers are right."""
-        model = families.build("plain_module")
-        model.arguments = model.arguments - {"attention_mask"}
-        sizes: list[tuple[int, ...]] = []
-        monkeypatch.setattr(forwards, "assemble", counting(forwards.assemble, sizes))
-        acts = quiet(model, [*TEXTS, "good"])
-        assert sorted(len(lengths) for lengths in sizes) == [1, 1, 1, 2]
-        assert all(len(set(lengths)) == 1 for lengths in sizes)
-        assert_close(acts["mlp"], quiet(families.model("plain_module"), [*TEXTS, "good"])["mlp"])
-
-    def test_one_text_at_a_time(self, monkeypatch):
-        model = families.build("gpt2")
-
-        def refuse(self: NeuronModel, wanted: Any = None) -> str:
-            raise ValueError("Cannot handle batch sizes > 1 if no padding token is defined.")
-
-        monkeypatch.setattr(NeuronModel, "side_for", refuse)
-        assert_close(quiet(model, TEXTS)["mlp"], quiet(families.model("gpt2"), TEXTS)["mlp"])
-
-
-def counting(assemble: Any, sizes: list[tuple[int, ...]]) -> Any:
-    def counted(*args: Any) -> Any:
-        batch = assemble(*args)
-        sizes.append(batch.lengths)
-        return batch
-
-    return counted
-
-
-class TestMistakes:
-    @pytest.mark.parametrize(
-        ("options", "message"),
-        [
-            ({"sites": []}, "expected one or more different sites"),
-            ({"sites": ["mlp", "mlp"]}, "expected one or more different sites"),
-            ({"sites": ["neurons"]}, r"L0\.neurons: there is no site of this name"),
-            ({"sites": ["decoder.mlp"]}, "has no stack 'decoder'"),
-            ({"layers": 3}, r"L3\.mlp: .* has layers 0 to 2"),
-            ({"layers": [0, 0]}, "different layers, from 0 to 2"),
-            ({"layers": []}, "different layers, from 0 to 2"),
-            ({"words": "median"}, "words='median': expected one of None, 'first', 'last', 'mean'"),
-            ({"special_tokens": False}, "special_tokens=False"),
-            ({"window": 10}, "window=10: expected one of None, 'overlap'"),
-            ({"dtype": "int8"}, "dtype='int8'"),
-            ({"targets": ["a"]}, "has one stack"),
-            ({"batch_tokens": 0}, "batch_tokens=0"),
-        ],
-    )
-    def test_are_named(self, options, message):
-        with pytest.raises(ValueError, match=message):
-            quiet(families.model("bert"), ["good"], **options)
-
-    def test_texts(self):
-        model = families.model("bert")
-        with pytest.raises(ValueError, match="there are no texts"):
-            quiet(model, [])
-        with pytest.raises(ValueError, match="text 1 is empty"):
-            quiet(model, ["a", ""])
-        with pytest.raises(TypeError, match="text 0: expected a string or a list of ids"):
-            quiet(model, [1, 2])
-        assert len(quiet(model, "good").tokens.texts) == 1
-
-    def test_targets(self):
-        model = families.model("t5")
-        with pytest.raises(ValueError, match="decoder sites need targets"):
-            quiet(model, TEXTS, ["decoder.mlp"])
-        with pytest.raises(ValueError, match="4 texts and 1 targets"):
-            quiet(model, TEXTS, ["decoder.mlp"], targets=["a"])
-        assert quiet(model, TEXTS, ["mlp"]).decoder_tokens is None
-
-
 def first_tensor(output: Any) -> torch.Tensor:
     return next(value for value in output.values() if isinstance(value, torch.Tensor))
-
-
-@contextmanager
-def bar_shown(capsys: pytest.CaptureFixture[str]) -> Iterator[list[str]]:
-    capsys.readouterr()
-    found: list[str] = []
-    yield found
-    found.append(capsys.readouterr().err)
-
-
-def test_progress_counts_tokens(capsys):
-    model = families.model("bert")
-    total = len(quiet(model, TEXTS).tokens)
-    with bar_shown(capsys) as shown:
-        extract(model, TEXTS, ["mlp", "residual"])
-    assert "extract mlp, residual" in shown[0]
-    assert f"{total}/{total}" in shown[0]
-    with bar_shown(capsys) as shown:
-        quiet(model, TEXTS)
-    assert shown == [""]
