@@ -2,76 +2,32 @@
 
 Two kinds with the same `sentences()`, `parts()`, `name` and `hash`: `Corpus` holds its sentences in memory,
 `StreamedCorpus` reads them anew on each pass. What works on a corpus of any size goes through `parts`.
+No method changes a corpus: each gives a new one.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
-from typing import Any
+from typing import Any, Literal, Self, overload
 
-from neurowidget.models.words import Span, word_spans
+from neurowidget.extraction.balancing import balanced
+from neurowidget.extraction.concepts import Within, marks_of, with_concepts
+from neurowidget.extraction.readers.opening import Errors, Paths, opened_files, with_errors
+from neurowidget.extraction.readers.records import LabelFields, fields
+from neurowidget.extraction.readers.tables import dataset_sentences, frame_sentences
+from neurowidget.extraction.sampling import sampled
+from neurowidget.extraction.sentence import UNNAMED, Sentence, hash_of, joined_words
+from neurowidget.extraction.splits import split_sentences
+from neurowidget.models.words import Span
 
-UNNAMED = "label"
 Labels = Sequence[Any] | Mapping[str, Sequence[Any]]
+Change = Callable[[Iterator[Sentence]], Iterator[Sentence]]
 
-
-@dataclass(frozen=True)
-class Sentence:
-    """One text; `words` are character spans in order (None: by the rules of `models.words`).
-
-    `labels[name]` is one value for the text, or a tuple with one value per word (None: this word has no label).
-    Raises ValueError for spans outside the text or out of order, and for a wrong number of labels.
-    """
-
-    text: str
-    words: tuple[Span, ...] | None = None
-    labels: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.text, str):
-            raise TypeError(f"the text is a {type(self.text).__name__}, expected a string: {self.text!r}")
-        if self.words is not None:
-            object.__setattr__(self, "words", tuple((int(start), int(end)) for start, end in self.words))
-            last = 0
-            for start, end in self.words or ():
-                if not last <= start < end <= len(self.text):
-                    raise ValueError(
-                        f"word ({start}, {end}) of {self.text[:40]!r}: expected spans in order, without overlap, within"
-                        f" the {len(self.text)} characters of the text"
-                    )
-                last = end
-        labels = {name: tuple(value) if isinstance(value, list) else value for name, value in self.labels.items()}
-        object.__setattr__(self, "labels", labels)
-        for name, value in labels.items():
-            if isinstance(value, tuple) and len(value) != len(self.spans):
-                raise ValueError(
-                    f"{len(value)} labels {name!r} for the {len(self.spans)} words of {self.text[:40]!r}: expected one"
-                    " label per word, or one that is no list for the whole text"
-                )
-
-    @cached_property
-    def spans(self) -> tuple[Span, ...]:
-        """The words as character spans, by rule where none were given."""
-        return tuple(word_spans(self.text)) if self.words is None else self.words
-
-    @property
-    def word_texts(self) -> list[str]:
-        """The words as strings."""
-        return [self.text[start:end] for start, end in self.spans]
-
-
-def hash_of(sentences: Iterable[Sentence]) -> str:
-    """sha256 over texts, given words and labels, in order."""
-    digest = hashlib.sha256()
-    for sentence in sentences:
-        entry = [sentence.text, sentence.words, sorted(sentence.labels.items())]
-        digest.update(json.dumps(entry, default=repr).encode() + b"\n")
-    return digest.hexdigest()
+__all__ = ["UNNAMED", "Corpus", "Labels", "Sentence", "StreamedCorpus"]
 
 
 class _Sentences:
@@ -98,6 +54,51 @@ class _Sentences:
         rest = self.sentences()
         while part := list(islice(rest, size)):
             yield Corpus.of(part, self.name)
+
+    def annotate(self, concepts: Mapping[str, Any], *, ignore_case: bool = False, within: Within = "word") -> Self:
+        """The corpus with one more label per concept, True or False for every word.
+
+        A rule is a compiled expression, which the whole word must match; a set of words, equal in case as well
+        unless `ignore_case`; or a function of a word. With `within="text"` expressions are searched in the text, and the
+        words that lie wholly in a match are True: `re.compile("New York")`. Raises ValueError for a name that is
+        taken; a concept that no word has is told in a warning after a whole pass.
+        """
+        return self._changed(partial(with_concepts, marks=marks_of(concepts, ignore_case, within)))
+
+    def filter(self, keep: Callable[[Sentence], Any]) -> Self:
+        """The sentences for which `keep(sentence)` is true; a sentence has `text`, `words`, `spans`, `word_texts`, `labels`."""
+        return self._changed(partial(filter, keep))
+
+    def sample(self, count: int, seed: int = 0) -> Corpus:
+        """`count` sentences drawn at random, in the order of the corpus, in memory; the same for both kinds of corpus.
+
+        Raises ValueError when there are fewer.
+        """
+        return Corpus.of(sampled(self.sentences(), count, seed), self.name)
+
+    def first(self, count: int) -> Corpus:
+        """The first `count` sentences in memory."""
+        return Corpus.of(islice(self.sentences(), count), self.name)
+
+    def label_counts(self, name: str = UNNAMED) -> dict[Any, int]:
+        """How many words, or texts, have each value of a label, the most frequent first; None is not counted.
+
+        Raises KeyError for a label that no sentence has.
+        """
+        counts: Counter[Any] = Counter()
+        there: dict[str, None] = {}
+        for sentence in self.sentences():
+            there |= dict.fromkeys(sentence.labels)
+            value = sentence.labels.get(name)
+            counts.update(one for one in (value if isinstance(value, tuple) else (value,)) if one is not None)
+        if name not in there:
+            raise KeyError(
+                f"{self.name!r} has no label {name!r}: its labels are {', '.join(map(repr, there)) or 'none'}"
+            )
+        return dict(counts.most_common())
+
+    def _changed(self, change: Change) -> Self:
+        raise NotImplementedError
 
 
 class Corpus(_Sentences):
@@ -138,7 +139,7 @@ class Corpus(_Sentences):
         self.texts = given
 
     @classmethod
-    def of(cls, sentences: Iterable[Sentence], name: str = "corpus") -> Corpus:
+    def of(cls, sentences: Iterable[Sentence], name: str = "corpus") -> Self:
         """A corpus of ready sentences; a label that a sentence lacks is None there."""
         corpus = cls([], name=name)
         corpus._sentences = tuple(sentences)
@@ -157,14 +158,136 @@ class Corpus(_Sentences):
             spans.append(found)
         return cls(texts, labels, name, spans)
 
+    @overload
+    @classmethod
+    def read(
+        cls,
+        path: Paths,
+        format: str | None = None,
+        stream: Literal[False] = False,
+        errors: Errors = "raise",
+        name: str | None = None,
+        **options: Any,
+    ) -> Corpus: ...
+
+    @overload
+    @classmethod
+    def read(
+        cls,
+        path: Paths,
+        format: str | None = None,
+        *,
+        stream: Literal[True],
+        errors: Errors = "raise",
+        name: str | None = None,
+        **options: Any,
+    ) -> StreamedCorpus: ...
+
+    @classmethod
+    def read(
+        cls,
+        path: Paths,
+        format: str | None = None,
+        stream: bool = False,
+        errors: Errors = "raise",
+        name: str | None = None,
+        **options: Any,
+    ) -> Corpus | StreamedCorpus:
+        """A corpus from a file, or from several in order; `stream=True` reads them anew on each pass, never into memory.
+
+        The format follows from the suffix, or is named: "txt", "jsonl", "csv", "tsv", "conllu", "conll" (word and labels in
+        columns), "brown" (word/tag), "neurox" (.word and .label), "parquet". Options are those of
+        `neurowidget.extraction.readers`: such as text=, words=, labels= for the fields of a table, labels= for CoNLL-U,
+        columns= for CoNLL, unit="paragraph" for text; encoding= and longest= (bytes of a line) for all text files.
+        The name is that of the file. A malformed record raises MalformedFileError with file, line, what was found
+        and what was expected; with `errors="skip"` it is left out, and a warning at the end counts these.
+        """
+        opened = opened_files(path, format, errors, options)
+        if name is None:
+            first = path if isinstance(path, str | os.PathLike) else path[0]
+            name = os.path.basename(first)
+        return StreamedCorpus(opened, name) if stream else cls.of(opened(), name)
+
+    @classmethod
+    def from_dataset(
+        cls,
+        dataset: Any,
+        text: str | None = None,
+        labels: LabelFields = None,
+        words: str | None = None,
+        *,
+        convert: Mapping[str, Callable[[Any], Any]] | None = None,
+        stream: bool = False,
+        errors: Errors = "raise",
+        name: str = "dataset",
+    ) -> Corpus | StreamedCorpus:
+        """A corpus from a `datasets.Dataset` or `IterableDataset`; `text`, `labels` and `words` name its columns.
+
+        By default "text", and "label" where there is one; `words` is a column of lists of words, and a list of labels has one
+        per word. `labels` is a name, a list of names, or a mapping of label names to columns. Class numbers become the names
+        that the dataset has for them, -1 becomes None. Errors are as in `read`.
+        """
+        wanted = fields(text, words, labels, convert)
+        opened = partial(with_errors, partial(dataset_sentences, dataset, wanted), errors)
+        return StreamedCorpus(opened, name) if stream else cls.of(opened(), name)
+
+    @classmethod
+    def from_pandas(
+        cls,
+        frame: Any,
+        text: str | None = None,
+        labels: LabelFields = None,
+        words: str | None = None,
+        *,
+        convert: Mapping[str, Callable[[Any], Any]] | None = None,
+        errors: Errors = "raise",
+        name: str = "frame",
+    ) -> Corpus:
+        """A corpus from the rows of a pandas frame; `text`, `labels` and `words` name its columns as in `from_dataset`."""
+        wanted = fields(text, words, labels, convert)
+        return cls.of(with_errors(partial(frame_sentences, frame, wanted), errors), name)
+
     def sentences(self) -> Iterator[Sentence]:
         return iter(self._sentences)
+
+    def balance(self, label: str = UNNAMED, seed: int = 0, *, per_class: int | None = None) -> Corpus:
+        """As many words of each class of a label, or as many sentences where it is of whole texts, drawn at random.
+
+        `per_class` None is the size of the rarest class; classes with fewer are left out, with a warning. Words that were not
+        drawn have the label None, sentences that were not drawn are left out.
+        """
+        return Corpus.of(balanced(self._sentences, label, per_class, seed), self.name)
+
+    def split(
+        self, test: float = 0.2, by: str = "sentence", seed: int = 0, *, dev: float | None = None
+    ) -> tuple[Corpus, ...]:
+        """(train, test), or (train, dev, test) when `dev` is a share as well.
+
+        `by="sentence"`: whole sentences, equal texts on the same side. `by="word_type"`: no word type (without regard to case)
+        has labels in two parts: each part has all sentences, with None for the words of the others, so that a probe cannot
+        pass by having seen the word (labels of whole texts stay in all parts). `by` the name of a label of whole texts: texts
+        with the same value, say of one document, on the same side. Raises ValueError when nothing is left to train on.
+        """
+        shares = {"test": test} if dev is None else {"test": test, "dev": dev}
+        parts = split_sentences(self._sentences, shares, by, seed)
+        order = ("train", "test") if dev is None else ("train", "dev", "test")
+        return tuple(Corpus.of(parts[part], f"{self.name} ({part})") for part in order)
+
+    def _changed(self, change: Change) -> Self:
+        return type(self).of(change(self.sentences()), self.name)
 
     def __len__(self) -> int:
         return len(self._sentences)
 
-    def __getitem__(self, index: int) -> str:
-        return self.texts[index]
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Corpus: ...
+
+    def __getitem__(self, index: int | slice) -> str | Corpus:
+        """A text, or the corpus of a slice."""
+        return Corpus.of(self._sentences[index], self.name) if isinstance(index, slice) else self.texts[index]
 
     @cached_property
     def label_names(self) -> tuple[str, ...]:
@@ -194,18 +317,12 @@ class StreamedCorpus(_Sentences):
     def sentences(self) -> Iterator[Sentence]:
         return self._opened()
 
-    def first(self, count: int) -> Corpus:
-        """The first `count` sentences in memory."""
-        return Corpus.of(islice(self.sentences(), count), self.name)
+    def _changed(self, change: Change) -> Self:
+        return type(self)(partial(_changed, self._opened, change), self.name)
 
     def __repr__(self) -> str:
         return f"StreamedCorpus({self.name!r})"
 
 
-def joined_words(words: Sequence[str], joined_by: str = " ") -> tuple[str, tuple[Span, ...]]:
-    """The text of some words, and where each of them is in it."""
-    spans, at = [], 0
-    for word in words:
-        spans.append((at, at + len(word)))
-        at += len(word) + len(joined_by)
-    return joined_by.join(words), tuple(spans)
+def _changed(opened: Callable[[], Iterator[Sentence]], change: Change) -> Iterator[Sentence]:
+    return change(opened())
