@@ -288,7 +288,8 @@ class _Kept:
         for piece in pieces:
             self.windows[piece.text] += 1
             self.counts[piece.text] += piece.inside.stop - piece.inside.start
-        self.open: dict[tuple[LayerSite, int], tuple[np.ndarray, int]] = {}  # texts of which windows are missing
+        # Texts of which windows are missing, with the windows that are there: one may come twice.
+        self.open: dict[tuple[LayerSite, int], tuple[np.ndarray, set[int]]] = {}
 
     def rows_of(self, site: LayerSite) -> Rows:
         return self.rows["decoder" if site.stack == "decoder" else None]
@@ -298,12 +299,13 @@ class _Kept:
         piece, rows = self.pieces[index], self.rows_of(site)
         text = piece.text
         if self.windows[text] > 1:
-            whole, seen = self.open.pop((site, text), (None, 0))
+            whole, seen = self.open.pop((site, text), (None, set()))
             if whole is None:
                 whole = np.full((self.counts[text], values.shape[1]), np.nan, dtype=values.dtype)
             whole[piece.at : piece.at + piece.inside.stop - piece.inside.start] = values[piece.inside]
-            if seen + 1 < self.windows[text]:
-                self.open[site, text] = whole, seen + 1
+            seen.add(index)
+            if len(seen) < self.windows[text]:
+                self.open[site, text] = whole, seen
                 return
             values = whole
         out = self.out[site][rows.of(text)]

@@ -6,6 +6,7 @@ caller's affair: `take` gets a view that the model may overwrite afterwards and 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,12 +19,14 @@ import torch
 from neurowidget.extraction.planning import Piece, padding_for
 from neurowidget.models import hooks
 from neurowidget.models.batching import Batch, Text, assemble
+from neurowidget.models.out_of_memory import give_back_memory, is_out_of_memory
 from neurowidget.models.progress import StopFlag, check
 from neurowidget.neuron import LayerSite
 
 if TYPE_CHECKING:
     from neurowidget.models.loading import NeuronModel
 
+logger = logging.getLogger(__name__)
 Take = Callable[[LayerSite, int, np.ndarray], None]
 
 MOST_THREADS = 4
@@ -48,20 +51,38 @@ def run(
 
     `values` is (token, width) without padding. Several threads call `take`, within a batch one text always from the same.
     A forward ends at the last wanted site, so that neither higher layers nor a head are computed, unless this thread has
-    other blocks open (interventions, recordings), which may wait for something above.
+    other blocks open (interventions, recordings), which may wait for something above. When memory runs out, the texts
+    of that batch, whose values may have been taken in part, are run again in smaller batches.
     """
     lengths = [len(piece) + (target_lengths[piece.text] if target_lengths else 0) for piece in pieces]
     side, groups = padding_for(model, lengths)
     threads = min(torch.get_num_threads(), MOST_THREADS)
     with ThreadPoolExecutor(threads) as pool:
-        for group in groups(batch_tokens):
+        waiting = groups(batch_tokens)[::-1]
+        while waiting:
+            group = waiting.pop()
             check(should_stop)
             rows = [pieces[index].row for index in group]
             texts = [pieces[index].text for index in group]
-            with model.lock:
-                batch = assemble(model, rows, None if targets is None else [targets[text] for text in texts], side)
-            _forward(model, batch, sites, _Handing(batch, group, texts, take, pool, threads))
+            try:
+                with model.lock:
+                    batch = assemble(model, rows, None if targets is None else [targets[text] for text in texts], side)
+                _forward(model, batch, sites, _Handing(batch, group, texts, take, pool, threads))
+            except (RuntimeError, MemoryError) as error:
+                if len(group) == 1 or not is_out_of_memory(error):
+                    raise
+                batch_tokens = max(lengths[index] for index in group) * len(group) // 2
+                logger.info("out of memory: going on with %d tokens at a time", batch_tokens)
+                waiting = [part for larger in (*waiting, group) for part in _within(larger, lengths, batch_tokens)]
+                give_back_memory()
+                continue
             yield group
+
+
+def _within(group: list[int], lengths: Sequence[int], tokens: int) -> list[list[int]]:
+    """A group, or the parts of it that have at most `tokens` padded tokens each (or one text), the last one first."""
+    size = max(1, tokens // max(lengths[index] for index in group))
+    return [group[start : start + size] for start in range(0, len(group), size)][::-1]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import neurowidget.extraction.forwards as forwards
 from neurowidget.extraction.activations import extract
 from neurowidget.models.interventions import Set
 from neurowidget.models.loading import NeuronModel
+from neurowidget.neuron import LayerSite
 from neurowidget.results.activations import Activations
 
 TEXTS = list(families.RAGGED_TEXTS)
@@ -64,6 +65,41 @@ class TestSharedCopying:
             quiet(model, ["good", "film", "old"], dtype="float16")
         assert hook_counts(model.module) == hooks
         assert threading.active_count() == threads
+
+
+class TestMemoryRunsOut:
+    """A forward of more than so many tokens fails, after its first layer was already taken."""
+
+    def run_with_room_for(self, tokens: int, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Activations:
+        model = families.model("bert")
+        last = model.locate(LayerSite(model.num_layers - 1, "mlp")).module
+        sizes: list[int] = []
+
+        def full(part: nn.Module, args: tuple[Any, ...]) -> None:
+            sizes.append(args[0].shape[0] * args[0].shape[1])
+            if sizes[-1] > tokens:
+                raise torch.OutOfMemoryError("made up")
+
+        handle = last.register_forward_pre_hook(full)
+        try:
+            before = hook_counts(model.module)
+            found = quiet(model, [*TEXTS, LONG, *TEXTS], ["residual", "mlp"], window="overlap", **options)
+            assert hook_counts(model.module) == before
+        finally:
+            handle.remove()
+        assert sizes.count(max(sizes)) == 1, "a batch that was too large is not tried twice"
+        return found
+
+    def test_the_texts_of_the_batch_run_again_in_smaller_ones(self, monkeypatch):
+        plain = quiet(families.model("bert"), [*TEXTS, LONG, *TEXTS], ["residual", "mlp"], window="overlap")
+        longest = int(families.model("bert").max_length or 0)
+        tight = self.run_with_room_for(2 * longest, monkeypatch, batch_tokens=100 * longest)
+        for site in ("residual", "mlp"):
+            assert_close(tight[site], plain[site])
+
+    def test_one_text_that_is_too_much_is_the_users_error(self, monkeypatch):
+        with pytest.raises(torch.OutOfMemoryError, match="made up"):
+            self.run_with_room_for(3, monkeypatch)
 
 
 class TestModelsThatCannotPad:

@@ -6,18 +6,10 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
-import torch
+from neurowidget.models.out_of_memory import give_back_memory, is_out_of_memory
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that the device, or the computer, had no memory left."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _WORDS)
 
 
 def halving(work: Callable[[int], T], rows: int) -> T:
@@ -33,5 +25,4 @@ def halving(work: Callable[[int], T], rows: int) -> T:
                 raise
         rows //= 2
         logger.info("out of memory: going on with %d rows at a time", rows)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        give_back_memory()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from neurowidget.analysis.statistics.halving import halving, is_out_of_memory
+from neurowidget.analysis.statistics.halving import halving
+from neurowidget.models.out_of_memory import is_out_of_memory
 
 
 def work_up_to(limit: int, error: BaseException, tried: list[int]):
