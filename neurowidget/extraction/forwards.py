@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 Take = Callable[[LayerSite, int, np.ndarray], None]
+Receive = Callable[[LayerSite, torch.Tensor, Batch, Sequence[int]], None]
 
 MOST_THREADS = 4
 WORTH_SHARING = 2**20  # bytes of one site of a batch
@@ -50,33 +52,65 @@ def run(
     """Call `take(site, piece, values)` for each site and piece, and yield the pieces of each batch when it is done.
 
     `values` is (token, width) without padding. Several threads call `take`, within a batch one text always from the same.
-    A forward ends at the last wanted site, so that neither higher layers nor a head are computed, unless this thread has
-    other blocks open (interventions, recordings), which may wait for something above. When memory runs out, the texts
-    of that batch, whose values may have been taken in part, are run again in smaller batches.
+    When memory runs out, the texts of that batch, whose values may have been taken in part, are run again in smaller
+    batches.
+    """
+    threads = min(torch.get_num_threads(), MOST_THREADS)
+    with ThreadPoolExecutor(threads) as pool:
+
+        def hand(site: LayerSite, value: torch.Tensor, batch: Batch, group: Sequence[int]) -> None:
+            texts = [pieces[index].text for index in group]
+            _Handing(batch, group, texts, take, pool, threads)(site, value)
+
+        yield from run_batches(
+            model, pieces, sites, hand, batch_tokens, targets, target_lengths, should_stop, run_again=True
+        )
+
+
+def run_batches(
+    model: NeuronModel,
+    pieces: Sequence[Piece],
+    sites: Sequence[LayerSite],
+    receive: Receive,
+    batch_tokens: int,
+    targets: Sequence[Text] | None = None,
+    target_lengths: Sequence[int] = (),
+    should_stop: StopFlag | None = None,
+    *,
+    run_again: bool = False,
+) -> Generator[list[int]]:
+    """Call `receive(site, value, batch, group)` for each site of each batch, and yield `group`, its pieces, when it is done.
+
+    `value` is the model's own tensor (text, token, width), padding included, on the model's device. A forward ends at
+    the last wanted site, so that neither higher layers nor a head are computed, unless this thread has other blocks
+    open (interventions, recordings), which may wait for something above. `run_again` is for a `receive` that may be
+    given the same texts twice: when memory runs out, that batch is run again in parts.
     """
     lengths = [len(piece) + (target_lengths[piece.text] if target_lengths else 0) for piece in pieces]
     side, groups = padding_for(model, lengths)
-    threads = min(torch.get_num_threads(), MOST_THREADS)
-    with ThreadPoolExecutor(threads) as pool:
-        waiting = groups(batch_tokens)[::-1]
-        while waiting:
-            group = waiting.pop()
-            check(should_stop)
-            rows = [pieces[index].row for index in group]
-            texts = [pieces[index].text for index in group]
-            try:
-                with model.lock:
-                    batch = assemble(model, rows, None if targets is None else [targets[text] for text in texts], side)
-                _forward(model, batch, sites, _Handing(batch, group, texts, take, pool, threads))
-            except (RuntimeError, MemoryError) as error:
-                if len(group) == 1 or not is_out_of_memory(error):
-                    raise
-                batch_tokens = max(lengths[index] for index in group) * len(group) // 2
-                logger.info("out of memory: going on with %d tokens at a time", batch_tokens)
-                waiting = [part for larger in (*waiting, group) for part in _within(larger, lengths, batch_tokens)]
-                give_back_memory()
-                continue
-            yield group
+    waiting = groups(batch_tokens)[::-1]
+    while waiting:
+        group = waiting.pop()
+        check(should_stop)
+        rows = [pieces[index].row for index in group]
+        texts = [pieces[index].text for index in group]
+        try:
+            with model.lock:
+                batch = assemble(model, rows, None if targets is None else [targets[text] for text in texts], side)
+            _forward(model, batch, sites, partial(_of_batch, receive, batch, group))
+        except (RuntimeError, MemoryError) as error:
+            if not run_again or len(group) == 1 or not is_out_of_memory(error):
+                raise
+            batch_tokens = max(lengths[index] for index in group) * len(group) // 2
+            logger.info("out of memory: going on with %d tokens at a time", batch_tokens)
+            waiting = [part for larger in (*waiting, group) for part in _within(larger, lengths, batch_tokens)]
+            give_back_memory()
+            continue
+        yield group
+
+
+def _of_batch(receive: Receive, batch: Batch, group: Sequence[int], site: LayerSite, value: torch.Tensor) -> None:
+    receive(site, value, batch, group)
 
 
 def _within(group: list[int], lengths: Sequence[int], tokens: int) -> list[list[int]]:
