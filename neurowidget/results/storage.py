@@ -30,6 +30,7 @@ from neurowidget.results.checking import check_fields
 from neurowidget.results.curves import DoseResponse
 from neurowidget.results.effects import Effects
 from neurowidget.results.examples import Examples
+from neurowidget.results.firing import FiringNeurons
 from neurowidget.results.kept_texts import KeptTexts
 from neurowidget.results.prediction import Prediction
 from neurowidget.results.tokens import Tokens
@@ -37,7 +38,10 @@ from neurowidget.results.tokens import Tokens
 FORMAT = "neurowidget result"
 VERSION = 1
 RESULTS: Mapping[str, type[Result]] = MappingProxyType(
-    {kind.__name__: kind for kind in (Activations, Attribution, DoseResponse, Effects, Examples, Prediction)}
+    {
+        kind.__name__: kind
+        for kind in (Activations, Attribution, DoseResponse, Effects, Examples, FiringNeurons, Prediction)
+    }
 )
 _CLASSES: dict[str, type[Any]] = {**RESULTS, "Tokens": Tokens, "KeptTexts": KeptTexts, "Provenance": Provenance}
 _DEEPEST = 50
