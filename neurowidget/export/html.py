@@ -7,7 +7,7 @@ import hashlib
 import html
 import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,31 +48,53 @@ def page(parts: Iterable[Part], title: str = "neurowidget") -> str:
         elif isinstance(part, Snapshot):
             key = f"view-{number}"
             kinds[part.kind] = None
-            body.append(
-                f'<div class="nw-page-view" data-nw-view="{key}" data-nw-kind="{html.escape(part.kind)}"></div>'
-            )
+            body.append(view_block(key, part.kind))
             states[key] = _embed(part, chunks)
         else:
             raise TypeError(f"a page is made of Snapshot, Heading and Paragraph, got {type(part).__name__}")
+    opening, closing = frame(title, kinds)
+    return "".join([opening, "\n".join(body), BETWEEN, state_block(states), "\n".join(chunks), closing])
+
+
+BETWEEN = (
+    "</main>\n<noscript><p>This page draws its views with JavaScript, which is switched off here.</p></noscript>\n"
+)
+
+
+def frame(title: str, kinds: Iterable[str]) -> tuple[str, str]:
+    """What stands before the body of a page with views of these kinds, and after its data: policy, style and script."""
     script = _classic(_boot(kinds))
     style = static_text("neurowidget.css")
     policy = (
         f"default-src 'none'; script-src {_sha256(script)}; style-src {_sha256(style)}; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
-    return "".join(
+    opening = "".join(
         [
             '<!doctype html>\n<html lang="en" class="nw-page"><head><meta charset="utf-8">',
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{html.escape(title)}</title><style>{style}</style></head><body>\n<main>",
-            "\n".join(body),
-            "</main>\n<noscript><p>This page draws its views with JavaScript, which is switched off here.</p></noscript>\n",
-            f'<script type="application/json" id="nw-state">{_json(states)}</script>\n',
-            "\n".join(chunks),
-            f"<script>{script}</script></body></html>\n",
         ]
     )
+    return opening, f"<script>{script}</script></body></html>\n"
+
+
+def view_block(key: str, kind: str) -> str:
+    """The place of a view in the body; `key` is its name in the state."""
+    return f'<div class="nw-page-view" data-nw-view="{key}" data-nw-kind="{html.escape(kind)}"></div>'
+
+
+def state_block(states: Mapping[str, Any]) -> str:
+    """The states of all views of a page: key -> {kind, state, buffers}."""
+    return f'<script type="application/json" id="nw-state">{_json(states)}</script>\n'
+
+
+def answer_block(key: str, command: str, answer: Any) -> str:
+    """What a view without a kernel is answered to a command such as `card L5.mlp[131]`, packed until it is asked for."""
+    packed = base64.b64encode(zlib.compress(_json(answer).encode("utf-8", "replace"), 6)).decode("ascii")
+    name = html.escape(f"nw-answer {key} {command}", quote=True)
+    return f'<script type="application/octet-stream" id="{name}">{packed}</script>\n'
 
 
 def _embed(part: Snapshot, chunks: list[str]) -> dict[str, Any]:
