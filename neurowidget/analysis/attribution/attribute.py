@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from neurowidget.models.loading import NeuronModel
 
 Method = str | Callable[..., Attribution]
+ALIASES = {"input_x_gradient": "gradient_x_input", "shapley_value_sampling": "shapley_sampling"}
 
 
 @overload
@@ -53,17 +54,19 @@ def attribute(
 ) -> Attribution | list[Attribution]:
     """How much each token of `text`, or each neuron of `site`, contributes to `target`; for a list of texts, a list.
 
-    `method` is "integrated_gradients" or "gradient_x_input" (scores per token), "gradient_x_activation" (scores
-    (layer, neuron) of `site`), or a callable that takes `(model, text, **options)` and gives an Attribution. `target`
-    is what `neurowidget.targets` describes, by default the predicted class or token of the clean model, read at
-    `position`; `of="L5.mlp[131]"` explains a neuron instead, at token `position` or over all tokens. `baseline` is "pad",
-    "mask", "zero", "mean", a token or a text with as many tokens. `options` go to the method (`n_steps`,
-    `internal_batch_size`, `should_stop`, `target_text` of a seq2seq decoder, `layers`).
+    `method` is a key of `METHODS` (docs/attribution.md lists them), or a callable that takes `(model, text, **options)` and
+    gives an Attribution. With `site`, "conductance" and others score its neurons, (layer, neuron), and a method of tokens
+    stands for the one of layers: "integrated_gradients" for "layer_integrated_gradients". `target` is what
+    `neurowidget.targets` describes, by default the predicted class or token of the clean model, read at `position`;
+    `of="L5.mlp[131]"` explains a neuron instead, at token `position` or over all tokens. `baseline` is "pad", "mask",
+    "zero", "mean", a token, a text with as many tokens, or a list of these. `group` joins tokens: "words", or lists of
+    neighbouring positions. `options` go to the method (`n_steps`, `n_samples`, `seed`, `should_stop`, `layers`,
+    `target_text` of a seq2seq decoder).
 
     Inside `with model.intervene(...)` the changed model is explained. The model is left as it was, and param.grad is
     not touched. Raises ValueError for an unknown method, an option that the method does not take, and NaN.
     """
-    function = _method(method)
+    function = _method(method, site)
     given = {"target": target, "baseline": baseline, "position": position, "site": site, "of": of}
     chosen = {name: value for name, value in given.items() if value is not None} | options
     _check_options(function, chosen)
@@ -72,9 +75,12 @@ def attribute(
     return [function(model, one, **chosen) for one in text]
 
 
-def _method(method: Method) -> Callable[..., Attribution]:
+def _method(method: Method, site: str | None) -> Callable[..., Attribution]:
     if callable(method):
         return method
+    method = ALIASES.get(method, method)
+    if site is not None and f"layer_{method}" in METHODS:
+        return METHODS[f"layer_{method}"]
     if method not in METHODS:
         raise ValueError(f"no attribution method {method!r}: there are {', '.join(METHODS)}, or pass a callable")
     return METHODS[method]

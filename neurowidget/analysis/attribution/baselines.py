@@ -3,40 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from neurowidget.models.batching import untouched
+from neurowidget.models.batching import encode_one, untouched
+from neurowidget.models.reference_texts import chosen_texts
 
 if TYPE_CHECKING:
     from neurowidget.analysis.attribution.word_embeddings import WordEmbeddings
     from neurowidget.models.loading import NeuronModel
 
-Baseline = str | Sequence[int] | None
+Baseline = str | Sequence[int] | Sequence[str] | None
+DRAWN = 8  # baselines of the set "corpus"
 
 
-def baseline_embeddings(embeddings: WordEmbeddings, baseline: Baseline = None) -> tuple[str, Tensor]:
-    """What the baseline is, in words, and its embeddings, (1, token, width).
+def baseline_embeddings(embeddings: WordEmbeddings, baseline: Baseline = None, seed: int = 0) -> tuple[str, Tensor]:
+    """What the baseline is, in words, and its embeddings, (1, token, width), or (baseline, token, width) for a set.
 
     `baseline` is "pad", "mask", "zero", "mean" (the mean embedding of the vocabulary), a text or ids with as many
-    tokens as the text, or a single token. None is the pad token, else the mask token, else "mean"; a pad token that
-    is also the end of a text stands for something, so None does not choose it. Raises ValueError for a token that the
-    tokenizer lacks and for another number of tokens.
+    tokens as the text, or a single token. A list of these is a set of baselines; "corpus" is the set of 8 texts whose
+    tokens are drawn, with `seed`, from the bundled sample. None is the pad token, else the mask token, else "mean"; a pad
+    token that is also the end of a text stands for something, so None does not choose it. Raises ValueError for a
+    token that the tokenizer lacks and for another number of tokens.
     """
+    if baseline == "corpus":
+        return _drawn(embeddings, seed)
+    if isinstance(baseline, list | tuple) and baseline and not isinstance(baseline[0], int):
+        parts = [baseline_embeddings(embeddings, one, seed) for one in baseline]
+        return ", ".join(words for words, _ in parts), torch.cat([values for _, values in parts])
     model, batch = embeddings.model, embeddings.batch
     name = _default(model) if baseline is None else baseline
-    special = batch.special_mask
     if name in ("zero", "mean"):
         vector = embeddings.mean() if name == "mean" else torch.zeros_like(embeddings.text[0, 0])
-        replaced = vector.expand_as(embeddings.text)
         words = "the mean embedding of the vocabulary" if name == "mean" else "zero vectors"
-    else:
-        words, ids = _ids(model, name, batch.input_ids)
-        replaced = embeddings.of(ids)
-    kept = special[..., None].to(embeddings.text.device)
-    return words, torch.where(kept, embeddings.text, replaced)
+        return words, _between_special(embeddings, vector.expand_as(embeddings.text))
+    words, ids = _ids(model, name, batch.input_ids)
+    return words, _between_special(embeddings, embeddings.of(ids))
+
+
+def _between_special(embeddings: WordEmbeddings, replaced: Tensor) -> Tensor:
+    """`replaced`, (baseline, token, width), with the special tokens of the text."""
+    special = embeddings.batch.special_mask[..., None].to(embeddings.text.device)
+    return torch.where(special, embeddings.text, replaced)
+
+
+def _drawn(embeddings: WordEmbeddings, seed: int) -> tuple[str, Tensor]:
+    model = embeddings.model
+    texts, label = chosen_texts(model, None)
+    read = [encode_one(model, one, number, "text", any_length=True) for number, one in enumerate(texts[:64])]
+    known = torch.tensor([i for row in read for i, special in zip(row.ids, row.special, strict=True) if not special])
+    generator = torch.Generator().manual_seed(seed)
+    places = torch.randint(len(known), (DRAWN, embeddings.text.shape[1]), generator=generator)
+    words = f"{DRAWN} texts of tokens drawn from {label}"
+    return words, _between_special(embeddings, embeddings.of(known[places]))
 
 
 def _default(model: NeuronModel) -> str:
@@ -48,7 +69,7 @@ def _default(model: NeuronModel) -> str:
     return "mask" if getattr(tokenizer, "mask_token_id", None) is not None else "mean"
 
 
-def _ids(model: NeuronModel, baseline: str | Sequence[int], own: Tensor) -> tuple[str, Tensor]:
+def _ids(model: NeuronModel, baseline: Any, own: Tensor) -> tuple[str, Tensor]:
     """The words and the ids, (1, token) like `own`, of a baseline that consists of tokens."""
     tokenizer = model.tokenizer
     if baseline in ("pad", "mask"):

@@ -49,11 +49,11 @@ def numbers(scores: Tensor, method: str, target: Target, value: float) -> np.nda
     return array
 
 
-def saturation(target: Target, value: float) -> list[str]:
-    """A warning when a probability lies so near 0 or 1 that its gradient vanishes."""
+def saturation(target: Target, value: float) -> list[tuple[str, str]]:
+    """A badge and its sentence when a probability lies so near 0 or 1 that its gradient vanishes."""
     if target.name.startswith("probability of ") and not 1 - SATURATED < value < SATURATED:
-        return [
+        sentence = (
             f"The {target.name} is {value:.5f}, where its gradient all but vanishes: explain the log-odds or the "
-            "log-probability instead."
-        ]
+        )
+        return [("saturated", sentence + "log-probability instead.")]
     return []

@@ -43,15 +43,16 @@ def gradient_x_activation(
     )
     value = float(values[0])
     array = numbers(scores, "gradient_x_activation", chosen, value)
-    warnings = saturation(chosen, value)
+    remarks = saturation(chosen, value)
     if not array.any():
-        warnings.append(f"All scores are 0: at this text the {chosen.name} does not depend on {site}.")
+        remarks.append(("all_zero", f"All scores are 0: at this text the {chosen.name} does not depend on {site}."))
     return Attribution(
         scores=array,
         tokens=tokens_of(model, batch),
         target=chosen.name,
         value=value,
         layers=tuple(address.layer for address in sites),
-        warnings=tuple(warnings),
+        warnings=tuple(sentence for _, sentence in remarks),
+        badges=tuple(badge for badge, _ in remarks),
         provenance=model.provenance("gradient_x_activation", site=site, target=chosen.name),
     )

@@ -8,11 +8,11 @@ import torch
 from captum.attr import LayerGradientXActivation
 from torch import Tensor
 
-from neurowidget.analysis.attribution.explained_text import Text, encoded, explained_target, numbers, saturation
-from neurowidget.analysis.attribution.word_embeddings import Explained, WordEmbeddings
-from neurowidget.models.display import tokens_of
+from neurowidget.analysis.attribution.asked import answer, ask
+from neurowidget.analysis.attribution.explained_text import Text
 from neurowidget.neuron import Neuron
 from neurowidget.results.attribution import Attribution
+from neurowidget.results.token_groups import Groups
 
 if TYPE_CHECKING:
     from neurowidget.models.loading import NeuronModel
@@ -26,26 +26,14 @@ def gradient_x_input(
     position: int | None = None,
     of: Neuron | str | None = None,
     target_text: Text | None = None,
+    group: Groups | None = None,
 ) -> Attribution:
-    """One score per token: x . dF/dx at the text, over the word embedding.
+    """One score per token: x . dF/dx at the text, over the word embedding (Captum's InputXGradient).
 
     First-order and without a baseline, so it claims no sum: `completeness_error` is None, and special tokens have
     scores too. Raises ValueError for NaN and a model without word embeddings.
     """
-    batch = encoded(model, text, target_text)
-    chosen = explained_target(model, batch, target, position, of)
-    explained = Explained(WordEmbeddings(model, batch), chosen)
-    value = explained.value()
-    found: Tensor = LayerGradientXActivation(explained, explained.seam).attribute(torch.ones(1))
-    array = numbers(found[0].cpu().double().sum(dim=-1), "gradient_x_input", chosen, value)
-    warnings = saturation(chosen, value)
-    if not array.any():
-        warnings.append(f"All scores are 0: at this text the {chosen.name} has no gradient.")
-    return Attribution(
-        scores=array,
-        tokens=tokens_of(model, batch),
-        target=chosen.name,
-        value=value,
-        warnings=tuple(warnings),
-        provenance=model.provenance("gradient_x_input", site="word embeddings", target=chosen.name),
-    )
+    asked = ask(model, text, target, position, of, target_text)
+    captum = LayerGradientXActivation(asked.explained, asked.explained.seam)
+    found: Tensor = captum.attribute(torch.ones(1))
+    return answer(asked, "gradient_x_input", found[0].cpu().double().sum(dim=-1), group=group)

@@ -8,22 +8,18 @@ import torch
 from captum.attr import LayerIntegratedGradients
 from torch import Tensor
 
-from neurowidget.analysis.attribution.baselines import Baseline, baseline_embeddings
-from neurowidget.analysis.attribution.explained_text import Text, encoded, explained_target, numbers, saturation
-from neurowidget.analysis.attribution.word_embeddings import Explained, WordEmbeddings
+from neurowidget.analysis.attribution.asked import TOLERANCE, Asked, Remark, answer, ask, completeness, from_baseline
+from neurowidget.analysis.attribution.baselines import Baseline
+from neurowidget.analysis.attribution.explained_text import Text
+from neurowidget.analysis.attribution.word_embeddings import Explained
 from neurowidget.analysis.statistics.halving import halving
-from neurowidget.models.display import tokens_of
 from neurowidget.models.progress import StopFlag
 from neurowidget.neuron import Neuron
 from neurowidget.results.attribution import Attribution
+from neurowidget.results.token_groups import Groups
 
 if TYPE_CHECKING:
     from neurowidget.models.loading import NeuronModel
-
-INTERNAL_ROWS = 25  # steps of one forward: memory does not grow with n_steps
-INTERNAL_TOKENS = 4096
-TOLERANCE = 0.05
-FLOOR = 1e-4  # of max(1, |F(x)|): a smaller difference of F is as good as none
 
 
 def integrated_gradients(
@@ -37,52 +33,27 @@ def integrated_gradients(
     target_text: Text | None = None,
     n_steps: int = 50,
     internal_batch_size: int | None = None,
+    group: Groups | None = None,
+    seed: int = 0,
     should_stop: StopFlag | None = None,
 ) -> Attribution:
     """One score per token: (x - x') . integral of dF/dx from the baseline x' to the text x, over the word embedding.
 
-    The scores sum to F(x) - F(x') up to `completeness_error`. The path runs in word embeddings alone: position
-    embeddings and the attention mask are those of the text, and special tokens, the same in x and x', have score 0.
-    `n_steps` points of Gauss-Legendre quadrature are run `internal_batch_size` at a time (half as many when memory
-    runs out). Raises ValueError for NaN, an unusable baseline and a model without word embeddings, Cancelled when
-    `should_stop()` says True between two forwards.
+    The scores sum to F(x) - F(x') up to `completeness_error`; for a set of baselines they are means. The path runs in
+    word embeddings alone: position embeddings and the attention mask are those of the text, and special tokens, the
+    same in x and x', have score 0. `n_steps` points of Gauss-Legendre quadrature are run `internal_batch_size` at a
+    time (half as many when memory runs out). Raises ValueError for NaN, an unusable baseline and a model without word
+    embeddings, Cancelled when `should_stop()` says True between two forwards.
     """
     if n_steps < 1 or (internal_batch_size is not None and internal_batch_size < 1):
         raise ValueError(f"n_steps and internal_batch_size must be 1 or more, got {n_steps} and {internal_batch_size}")
-    batch = encoded(model, text, target_text)
-    chosen = explained_target(model, batch, target, position, of)
-    embeddings = WordEmbeddings(model, batch)
-    baseline_name, start = baseline_embeddings(embeddings, baseline)
-    explained = Explained(embeddings, chosen, start, should_stop)
-    value, baseline_value = explained.value(1.0), explained.value(0.0)
-    rows = internal_batch_size or max(1, min(INTERNAL_ROWS, INTERNAL_TOKENS // batch.input_ids.shape[1]))
-    scores = _integral(explained, n_steps, rows)
-    array = numbers(scores, "integrated_gradients", chosen, value)
-    difference = value - baseline_value
-    absolute = abs(float(scores.sum()) - difference)
-    scale = max(abs(difference), FLOOR * max(1.0, abs(value)))
-    warnings = saturation(chosen, value)
-    if torch.equal(start, embeddings.text):
-        warnings.append(f"The text is its own baseline ({baseline_name}), so there is nothing to attribute.")
-    elif not array.any():
-        warnings.append(f"All scores are 0: on the path from {baseline_name} the {chosen.name} has no gradient.")
-    if absolute > TOLERANCE * scale:
-        again = abs(float(_integral(explained, 4 * n_steps, rows).sum()) - difference)
-        warnings.append(_incomplete(absolute / scale, n_steps, again / scale))
-    return Attribution(
-        scores=array,
-        tokens=tokens_of(model, batch),
-        target=chosen.name,
-        baseline=baseline_name,
-        value=value,
-        baseline_value=baseline_value,
-        completeness_error=absolute / scale,
-        completeness_absolute=absolute,
-        warnings=tuple(warnings),
-        provenance=model.provenance(
-            "integrated_gradients", site="word embeddings", target=chosen.name, baseline=baseline_name, n_steps=n_steps
-        ),
-    )
+    asked = from_baseline(ask(model, text, target, position, of, target_text, should_stop), baseline, seed)
+    rows = asked.rows(internal_batch_size)
+    scores = asked.over_baselines(lambda path: _integral(path, n_steps, rows))
+    return answer(
+        asked, "integrated_gradients", scores, complete=True, remarks=_steps(asked, scores, n_steps, rows),
+        group=group, n_steps=n_steps,
+    )  # fmt: skip
 
 
 def _integral(explained: Explained, n_steps: int, rows: int) -> Tensor:
@@ -98,8 +69,21 @@ def _integral(explained: Explained, n_steps: int, rows: int) -> Tensor:
     return halving(work, rows)
 
 
-def _incomplete(error: float, n_steps: int, with_more: float) -> str:
+def _steps(asked: Asked, scores: Tensor, n_steps: int, rows: int) -> list[Remark]:
+    """What is said when the scores do not sum up: how many steps would do, tried by doubling twice."""
+    error, _ = completeness(asked, float(scores.sum()))
+    if error <= TOLERANCE or not bool(scores.isfinite().all()):
+        return []
     said = f"The scores miss F(x) - F(x') by {error:.0%} with n_steps={n_steps}"
-    if with_more <= TOLERANCE:
-        return f"{said}; with n_steps={4 * n_steps} it is {with_more:.1%}."
-    return f"{said} and still by {with_more:.0%} with {4 * n_steps}: take another baseline, or many more steps."
+    again = error
+    for steps in (2 * n_steps, 4 * n_steps):
+        more = asked.over_baselines(lambda path, steps=steps: _integral(path, steps, rows))  # type: ignore[misc]
+        again, _ = completeness(asked, float(more.sum()))
+        if again <= TOLERANCE:
+            return [("few_steps", f"{said}; with n_steps={steps} it is {again:.1%}.")]
+    return [
+        (
+            "incomplete",
+            f"{said} and still by {again:.0%} with {4 * n_steps}: take another baseline, or many more steps.",
+        )
+    ]

@@ -97,21 +97,26 @@ class Explained:
         self.seam = nn.Identity()
 
     def __call__(self, at: Tensor) -> Tensor:
+        return self.of(torch.cat([self.baseline, self.embeddings.text])[at.long()])
+
+    def of(self, values: Tensor) -> Tensor:
+        """F, (row,), where the word embeddings are `values`, (row, token, width)."""
         check(self.should_stop)
-        embeddings, ends = self.embeddings, torch.cat([self.baseline, self.embeddings.text])
-        batch = embeddings.batch.take([0] * len(at))
+        embeddings = self.embeddings
+        batch = embeddings.batch.take([0] * len(values))
 
         def through_seam(module: nn.Module, output: Tensor) -> Tensor:
-            passed: Tensor = self.seam(ends[at.long()])
+            passed: Tensor = self.seam(values)
             return passed
 
         with embeddings._first_call(through_seam):
-            output, recorded = run_recorded(embeddings.model, batch, self.target.sites, grad=True)
+            output, recorded = run_recorded(embeddings.model, batch, self.target.sites, grad=torch.is_grad_enabled())
         return self.target(output, batch, recorded)
 
     def value(self, at: float = 1.0) -> float:
         """F(x), or F(x') with at=0."""
-        return float(self(torch.tensor([at])).detach())
+        with torch.no_grad():
+            return float(self(torch.tensor([at])))
 
 
 def _modules(model: NeuronModel, declared: nn.Module) -> Sequence[nn.Module]:
