@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from neurowidget.extraction.corpus import Corpus
+from neurowidget.extraction.corpus import Corpus, StreamedCorpus
 
 
 def test_texts_and_labels():
@@ -28,3 +28,40 @@ def test_mistakes():
         Corpus(["a", 1])
     with pytest.raises(ValueError, match="2 texts and 1 labels"):
         Corpus(["a", "b"], labels=[1])
+
+
+def test_words_and_named_labels():
+    corpus = Corpus.from_words([["New York", "'s"]], labels={"ner": [["LOC", "O"]], "year": [1990]}, joined_by="")
+    assert next(corpus.sentences()).words == ((0, 8), (8, 10))
+    assert corpus.labels == {"ner": (("LOC", "O"),), "year": (1990,)}
+    with pytest.raises(ValueError, match="text 0 of the corpus: 1 labels 'ner' for the 2 words"):
+        Corpus.from_words([["New York", "'s"]], labels={"ner": [["LOC"]]})
+    with pytest.raises(ValueError, match=r"word \(1, 3\) of 'ab': expected spans in order"):
+        Corpus(["ab"], words=[[(1, 3)]])
+
+
+def test_slices_filters_and_counts():
+    corpus = Corpus(["a b", "c", "d e f"], labels=["P", None, "P"], name="three")
+    assert (corpus[1:].texts, corpus[-1], corpus[:1].name) == (("c", "d e f"), "d e f", "three")
+    assert corpus.filter(lambda sentence: len(sentence.spans) > 1).texts == ("a b", "d e f")
+    assert corpus.label_counts() == {"P": 2}
+    assert corpus.first(2).texts == ("a b", "c")
+    with pytest.raises(KeyError, match="has no label 'pos': its labels are 'label'"):
+        corpus.label_counts("pos")
+
+
+def test_streamed_is_read_anew_on_each_pass():
+    opened = []
+
+    def sentences():
+        opened.append(1)
+        return Corpus(["a b", "c", "d"], labels=[1, 2, 3]).sentences()
+
+    corpus = StreamedCorpus(sentences, "three")
+    assert [list(part) for part in corpus.parts(2)] == [["a b", "c"], ["d"]]
+    assert corpus.hash == Corpus(["a b", "c", "d"], labels=[1, 2, 3]).hash
+    kept = corpus.filter(lambda sentence: sentence.labels["label"] > 1)
+    assert (list(kept), list(kept), len(opened)) == (["c", "d"], ["c", "d"], 4)
+    assert (kept.first(1).labels, kept.label_counts()) == ((2,), {2: 1, 3: 1})
+    with pytest.raises(ValueError, match="size=0"):
+        next(corpus.parts(0))
