@@ -1,4 +1,4 @@
-"""What changes when neurons are changed: F(clean) - F(ablated), and the answer over the values of a neuron."""
+"""What changes when neurons are changed: ablated, exchanged between prompts, or steered."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from neurowidget.analysis.intervention.ablation_effects import ablation_effects as _ablation_effects
+from neurowidget.analysis.intervention.patching_effects import patching_effects as _patching_effects
 
-METHODS: dict[str, Callable[..., Any]] = {"ablation_effects": _ablation_effects}
+METHODS: dict[str, Callable[..., Any]] = {
+    "ablation_effects": _ablation_effects,
+    "patching_effects": _patching_effects,
+}
 
 __all__ = ["METHODS"]
