@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from neurowidget.extraction.corpus import UNNAMED, Corpus, Sentence
+from neurowidget.extraction.corpus import UNNAMED, Corpus, Sentence, StreamedCorpus
 from neurowidget.extraction.forwards import run
-from neurowidget.extraction.fresh_memory import empty, lay_out_ahead
+from neurowidget.extraction.in_memory import DTYPES, InMemory
 from neurowidget.extraction.planning import Piece, pieces_of
 from neurowidget.extraction.tokens import WORD_VALUES, Rows, WordValue, token_rows, word_rows
 from neurowidget.models.batching import Encoded, Text, encode_one
@@ -27,17 +26,56 @@ from neurowidget.results.activations import Activations
 from neurowidget.results.tokens import Tokens
 
 if TYPE_CHECKING:
+    from neurowidget.extraction.store import ActivationStore
     from neurowidget.models.loading import NeuronModel
 
-DTYPES = {"float32": torch.float32, "float16": torch.float16}
-LARGEST_FLOAT16 = float(np.finfo(np.float16).max)
 # Measured on MiniLM: more tokens per thread leave the caches of a processor, fewer make threads wait more often.
 TOKENS_PER_THREAD, MOST_TOKENS = 1024, 8192
 
 
+@overload
 def extract(
     model: NeuronModel,
     texts: Corpus | Sequence[Text] | str,
+    sites: str | Sequence[str] = ...,
+    layers: int | Sequence[int] | None = ...,
+    words: WordValue | None = ...,
+    special_tokens: Literal["keep", "drop"] | None = ...,
+    *,
+    targets: Sequence[Text] | str | None = ...,
+    window: Literal["overlap"] | None = ...,
+    batch_tokens: int | None = ...,
+    dtype: Literal["float32", "float16"] = ...,
+    progress: bool = ...,
+    should_stop: StopFlag | None = ...,
+    store: None = ...,
+) -> Activations: ...
+
+
+@overload
+def extract(
+    model: NeuronModel,
+    texts: Corpus | StreamedCorpus | Sequence[Text] | str,
+    sites: str | Sequence[str] = ...,
+    layers: int | Sequence[int] | None = ...,
+    words: WordValue | None = ...,
+    special_tokens: Literal["keep", "drop"] | None = ...,
+    *,
+    store: str | Path,
+    targets: Sequence[Text] | str | None = ...,
+    window: Literal["overlap"] | None = ...,
+    batch_tokens: int | None = ...,
+    dtype: Literal["float32", "float16"] = ...,
+    progress: bool = ...,
+    should_stop: StopFlag | None = ...,
+    part_tokens: int | None = ...,
+    engine: Literal["local", "ray"] = ...,
+) -> ActivationStore: ...
+
+
+def extract(
+    model: NeuronModel,
+    texts: Corpus | StreamedCorpus | Sequence[Text] | str,
     sites: str | Sequence[str] = ("mlp",),
     layers: int | Sequence[int] | None = None,
     words: WordValue | None = None,
@@ -49,7 +87,10 @@ def extract(
     dtype: Literal["float32", "float16"] = "float32",
     progress: bool = True,
     should_stop: StopFlag | None = None,
-) -> Activations:
+    store: str | Path | None = None,
+    part_tokens: int | None = None,
+    engine: Literal["local", "ray"] = "local",
+) -> Activations | ActivationStore:
     """Activations of `sites` in `layers` (all if None) over texts, (layer, token, neuron) each, in the order of the texts.
 
     A site is "mlp", "residual", "attention" or "embed" (layer 0 only), in a seq2seq model also "encoder.mlp" or
@@ -67,8 +108,12 @@ def extract(
 
     Interventions that this thread has open apply: inside `with model.intervene(...)` these are the activations after
     them, and the provenance says so. An interrupt, or `should_stop()`, leaves no hook behind.
+
+    `store` is a folder, such as "acts.zarr", to which the values go part by part: memory stays the same whatever the
+    corpus, which may be a StreamedCorpus. A call that was killed goes on after the finished parts when it is made again, and
+    raises StoreError where model, texts or settings are others. `part_tokens` is about how many tokens a part has (None: 256
+    MB of values). `engine="ray"` spreads the parts over a cluster that shares the folder.
     """
-    given, corpus, about = _texts(texts)
     wanted = _wanted(model, sites, layers)
     decoding = any(site.stack == "decoder" for addresses in wanted.values() for site in addresses)
     if special_tokens is None:
@@ -82,9 +127,16 @@ def extract(
         if value not in allowed:
             raise ValueError(f"{name}={value!r}: expected one of {', '.join(map(repr, allowed))}")
 
+    if store is not None:
+        options: dict[str, Any] = {"words": words, "special_tokens": special_tokens, "window": window, "dtype": dtype}
+        options |= {"layers": layers, "batch_tokens": batch_tokens}
+        numbers = {site: tuple(address.layer for address in addresses) for site, addresses in wanted.items()}
+        return _to_store(model, texts, store, numbers, options, targets, part_tokens, engine, progress, should_stop)
+    if part_tokens is not None or engine != "local":
+        raise ValueError("part_tokens and engine are about a store: name its folder with store='acts.zarr'")
     if batch_tokens is None:
-        on_cpu = model.device.type == "cpu"
-        batch_tokens = min(TOKENS_PER_THREAD * torch.get_num_threads(), MOST_TOKENS) if on_cpu else MOST_TOKENS
+        batch_tokens = usual_batch_tokens(model.device.type)
+    given, corpus, about = _texts(texts)
     encoded = [encode_one(model, text, index, "text", any_length=True) for index, text in enumerate(given)]
     pieces = _pieces(model, encoded, window, decoding)
     fed = _decoder_rows(model, encoded, targets, decoding)
@@ -94,7 +146,7 @@ def extract(
         rows["decoder"] = _rows(model, fed, words, special_tokens)
     _warn_of_dropped_words(rows.values())
 
-    kept = _Kept(model, wanted, rows, pieces, words or "first", dtype)
+    kept = InMemory(model, wanted, rows, pieces, words or "first", dtype)
     done = run(
         model,
         pieces,
@@ -131,8 +183,63 @@ def extract(
     )
 
 
-def _texts(texts: Corpus | Sequence[Text] | str) -> tuple[list[Text], Corpus | None, dict[str, Any]]:
+def _to_store(
+    model: NeuronModel,
+    texts: Corpus | StreamedCorpus | Sequence[Text] | str,
+    store: str | Path,
+    layers: Mapping[str, tuple[int, ...]],
+    options: dict[str, Any],
+    targets: Sequence[Text] | str | None,
+    part_tokens: int | None,
+    engine: str,
+    progress: bool,
+    should_stop: StopFlag | None,
+) -> ActivationStore:
+    from neurowidget.extraction.engines import device_of_jobs
+    from neurowidget.extraction.store_writing import header_for, source_of, write_store
+
+    root, source = Path(store), source_of(texts)
+    paired = [targets] if isinstance(targets, str) else None if targets is None else list(targets)
+    if paired is not None and source.count is not None and len(paired) != source.count:
+        raise ValueError(f"there are {source.count} texts and {len(paired)} targets: expected one target per text")
+    device = device_of_jobs(model, engine)
+    header = header_for(
+        model,
+        root,
+        source,
+        layers,
+        options,
+        targets=paired,
+        interventions=active_interventions(model),
+        part_tokens=part_tokens,
+        threads=torch.get_num_threads(),
+        device=device,
+        default_batch_tokens=usual_batch_tokens(device),
+    )
+    return write_store(
+        model,
+        root,
+        source,
+        header,
+        options | {"batch_tokens": header.batch_tokens},
+        targets=paired,
+        engine=engine,
+        progress=progress,
+        should_stop=should_stop,
+    )
+
+
+def usual_batch_tokens(device: str) -> int:
+    """Padded tokens of one forward where the caller names none."""
+    return min(TOKENS_PER_THREAD * torch.get_num_threads(), MOST_TOKENS) if device == "cpu" else MOST_TOKENS
+
+
+def _texts(texts: Corpus | StreamedCorpus | Sequence[Text] | str) -> tuple[list[Text], Corpus | None, dict[str, Any]]:
     """The texts, the corpus that they are from, and what the provenance says about it."""
+    if isinstance(texts, StreamedCorpus):
+        raise TypeError(
+            f"the corpus {texts.name!r} is streamed: name a folder with store='acts.zarr', or take texts.first(1000)"
+        )
     if isinstance(texts, Corpus):
         if not len(texts):
             raise ValueError(f"the corpus {texts.name!r} has no texts")
@@ -261,64 +368,3 @@ def _warn_of_dropped_words(rows: Iterable[Rows]) -> None:
             f" {shown}",
             stacklevel=3,
         )
-
-
-class _Kept:
-    """One array per site, made before the first forward, into which each text is written as it comes."""
-
-    def __init__(
-        self,
-        model: NeuronModel,
-        wanted: Mapping[str, list[LayerSite]],
-        rows: Mapping[str | None, Rows],
-        pieces: Sequence[Piece],
-        how: WordValue,
-        dtype: str,
-    ) -> None:
-        self.rows, self.pieces, self.how = rows, pieces, how
-        self.arrays: dict[str, np.ndarray] = {}
-        self.out: dict[LayerSite, np.ndarray] = {}
-        for site, addresses in wanted.items():
-            total = len(self.rows_of(addresses[0]))
-            self.arrays[site] = empty((len(addresses), total, model.width(site)), DTYPES[dtype])
-            self.out |= dict(zip(addresses, self.arrays[site], strict=True))
-        lay_out_ahead(list(self.arrays.values()))
-        self.windows: Counter[int] = Counter()
-        self.counts: Counter[int] = Counter()
-        for piece in pieces:
-            self.windows[piece.text] += 1
-            self.counts[piece.text] += piece.inside.stop - piece.inside.start
-        # Texts of which windows are missing, with the windows that are there: one may come twice.
-        self.open: dict[tuple[LayerSite, int], tuple[np.ndarray, set[int]]] = {}
-
-    def rows_of(self, site: LayerSite) -> Rows:
-        return self.rows["decoder" if site.stack == "decoder" else None]
-
-    def take(self, site: LayerSite, index: int, values: np.ndarray) -> None:
-        """Copy the values of one piece, (token, width), to where they belong."""
-        piece, rows = self.pieces[index], self.rows_of(site)
-        text = piece.text
-        if self.windows[text] > 1:
-            whole, seen = self.open.pop((site, text), (None, set()))
-            if whole is None:
-                whole = np.full((self.counts[text], values.shape[1]), np.nan, dtype=values.dtype)
-            whole[piece.at : piece.at + piece.inside.stop - piece.inside.start] = values[piece.inside]
-            seen.add(index)
-            if len(seen) < self.windows[text]:
-                self.open[site, text] = whole, seen
-                return
-            values = whole
-        out = self.out[site][rows.of(text)]
-        with np.errstate(over="ignore"):
-            rows.write(text, values, out, self.how)
-        if out.dtype == np.float16 and np.isinf(out).any() and np.isfinite(values).all():
-            raise ValueError(
-                f"{site} reaches {float(np.abs(values).max()):g} in text {text}, past {LARGEST_FLOAT16:,.0f}, the largest"
-                " float16: use dtype='float32'"
-            )
-
-    def frozen(self) -> dict[str, np.ndarray]:
-        """The arrays, read-only so that a result takes them without a copy."""
-        for array in self.arrays.values():
-            array.flags.writeable = False
-        return self.arrays

@@ -56,6 +56,7 @@ class NeuronModel:
     ) -> None:
         self.module = module
         self.tokenizer = tokenizer
+        self.given_sites = sites  # so that another process can load the same
         self.config: Any = getattr(module, "config", None)
         self.source = name  # what load_model was given, None for a loaded module
         self.name = name or getattr(self.config, "_name_or_path", "") or type(module).__name__
