@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pickle
 import re
+import tempfile
+import warnings
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from neurowidget.extraction.corpus import Corpus
+from neurowidget.extraction.readers import FORMATS
 from neurowidget.extraction.readers.malformed import MalformedFileError
 
 CONLLU = "1\tA\t_\tX\t_\t_\t_\t_\t_\t_\n"
@@ -48,6 +53,7 @@ MALFORMED = [
     ("head.conllu", CONLLU.encode() + b"2\tB\t_\tX\t_\t_\tone\t_\t_\t_\n", {}, 2, "Failed parsing field 'head'", "a row of"),
     ("feature.conllu", CONLLU.replace("X\t_\t_", "X\t_\tPlur").encode(), {}, 1, "the feature 'Plur' without", "Name=Value"),
     ("multiword.conllu", b"1-3" + CONLLU[1:].encode() + CONLLU.encode(), {}, 2, "the end of the sentence in", "the id 2"),
+    ("empty nodes.conllu", b"1.1" + CONLLU[1:].encode(), {}, 1, "a sentence of empty nodes", "a word"),
     ("text.conllu", b"# text = B\n" + CONLLU.encode(), {}, 1, "'B' at character 0 of the text, where", "# text 'B'"),
     ("columns.conll", b"A\tX\nB X Y\n", {}, 2, "3 columns in 'B X Y'", "2 columns (word, label)"),
     ("empty.conll", b"A\tX\nB\t\n", {}, 2, "an empty one in 'B\\t'", "2 columns"),
@@ -182,3 +188,43 @@ def test_hostile_characters_are_not_in_messages(tmp_path):
     with pytest.raises(MalformedFileError, match=r"\\x1b\[31mred") as caught:
         Corpus.read(path)
     assert "\x1b" not in str(caught.value)
+
+
+PIECES = [
+    *(
+        b"\n",
+        b"\n\n",
+        b"\r",
+        b'"',
+        b",",
+        b"\t",
+        b"  ",
+        b"/",
+        b"_",
+        b"{",
+        b"[",
+        b"\xff",
+        b"\0",
+        b"\xef\xbb\xbf",
+        b"\xe2\x80\xa8",
+    ),
+    *(b"1", b"2-3", b"1.1", b"a", b"text", b"label", b"A=B", b"# text = a", b'{"text": "a b"}', CONLLU.encode()),
+]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@given(content=st.lists(st.sampled_from(PIECES), max_size=30).map(b"".join))
+@settings(max_examples=60, deadline=None)
+def test_any_bytes_are_a_corpus_or_a_message(format, content):
+    """No other error than ValueError; what is read has words with offsets and as many labels."""
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        path = Path(folder) / "a.word"
+        for file in (path, path.with_suffix(".label")):
+            file.write_bytes(content)
+        for errors in ("raise", "skip"):
+            try:
+                corpus = Corpus.read(path, format=format, errors=errors)
+            except ValueError:
+                continue
+            assert all(sentence.spans for sentence in corpus.sentences())

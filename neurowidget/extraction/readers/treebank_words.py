@@ -59,6 +59,8 @@ def units_of(rows: Iterable[Mapping[str, Any]], lines: Sequence[int]) -> list[Un
                 raise WrongLineError(line, f"the id {_id(row['id'])}", f"the id {upcoming}")
     if whole is not None:
         raise WrongLineError(line, f"the end of the sentence in the token {_id(whole['id'])}", f"the id {upcoming}")
+    if not units:
+        raise WrongLineError(line, "a sentence of empty nodes", "a word")
     return units
 
 
