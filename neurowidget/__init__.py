@@ -22,11 +22,20 @@ _NAMES = {
     "Patch": "neurowidget.models.interventions",
     "Corpus": "neurowidget.extraction.corpus",
     "extract": "neurowidget.extraction.activations",
+    "open_store": "neurowidget.extraction.store",
+    "ActivationStore": "neurowidget.extraction.store",
+    "import_neurox": "neurowidget.extraction.neurox_files",
+    "to_neurox": "neurowidget.extraction.neurox_files",
     "attribute": "neurowidget.analysis.attribution.attribute",
     "ablation_effects": "neurowidget.analysis.intervention.ablation_effects",
+    "patching_effects": "neurowidget.analysis.intervention.patching_effects",
     "activations_from_array": "neurowidget.results.from_array",
     "attribution_from_array": "neurowidget.results.from_array",
     "effects_from_array": "neurowidget.results.from_array",
+    "explain_neuron": "neurowidget.analysis.examples.explain_neuron",
+    "group_neurons": "neurowidget.analysis.grouping.group_neurons",
+    "match_neurons": "neurowidget.analysis.grouping.match_neurons",
+    "layer_similarity": "neurowidget.analysis.grouping.layer_similarity",
     "load": "neurowidget.results.storage",
     "show": "neurowidget.widgets.showing",
     "TokenStrip": "neurowidget.widgets.token_strip",
@@ -39,6 +48,7 @@ _MODULES = {"targets": "neurowidget.models.targets"}
 
 __all__ = [
     "Ablate",
+    "ActivationStore",
     "Add",
     "Corpus",
     "EffectPanel",
@@ -57,21 +67,36 @@ __all__ = [
     "attribute",
     "attribution_from_array",
     "effects_from_array",
+    "explain_neuron",
     "extract",
+    "group_neurons",
+    "import_neurox",
+    "layer_similarity",
     "load",
     "load_model",
+    "match_neurons",
+    "open_store",
     "page",
+    "patching_effects",
     "show",
     "targets",
+    "to_neurox",
 ]
 
 if TYPE_CHECKING:
     from neurowidget.analysis.attribution.attribute import attribute
+    from neurowidget.analysis.examples.explain_neuron import explain_neuron
+    from neurowidget.analysis.grouping.group_neurons import group_neurons
+    from neurowidget.analysis.grouping.layer_similarity import layer_similarity
+    from neurowidget.analysis.grouping.match_neurons import match_neurons
     from neurowidget.analysis.intervention.ablation_effects import ablation_effects
+    from neurowidget.analysis.intervention.patching_effects import patching_effects
     from neurowidget.explorers.neuron_explorer import NeuronExplorer
     from neurowidget.export.html import page
     from neurowidget.extraction.activations import extract
     from neurowidget.extraction.corpus import Corpus
+    from neurowidget.extraction.neurox_files import import_neurox, to_neurox
+    from neurowidget.extraction.store import ActivationStore, open_store
     from neurowidget.models import targets
     from neurowidget.models.interventions import Ablate, Add, Patch, Scale, Set
     from neurowidget.models.loading import NeuronModel, load_model

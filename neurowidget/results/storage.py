@@ -30,20 +30,34 @@ from neurowidget.results.checking import check_fields
 from neurowidget.results.curves import DoseResponse
 from neurowidget.results.effects import Effects
 from neurowidget.results.examples import Examples
+from neurowidget.results.explanations import Explanation, Statement
 from neurowidget.results.firing import FiringNeurons
+from neurowidget.results.groups import LayerSimilarity, NeuronFactors, NeuronGroups, NeuronMap, NeuronMatches
 from neurowidget.results.kept_texts import KeptTexts
+from neurowidget.results.patching import PatchingEffects
 from neurowidget.results.prediction import Prediction
 from neurowidget.results.tokens import Tokens
 
 FORMAT = "neurowidget result"
 VERSION = 1
-RESULTS: Mapping[str, type[Result]] = MappingProxyType(
-    {
-        kind.__name__: kind
-        for kind in (Activations, Attribution, DoseResponse, Effects, Examples, FiringNeurons, Prediction)
-    }
+_KINDS: tuple[type[Result], ...] = (
+    Activations,
+    Attribution,
+    DoseResponse,
+    Effects,
+    Examples,
+    Explanation,
+    FiringNeurons,
+    LayerSimilarity,
+    NeuronFactors,
+    NeuronGroups,
+    NeuronMap,
+    NeuronMatches,
+    PatchingEffects,
+    Prediction,
 )
-_CLASSES: dict[str, type[Any]] = {**RESULTS, "Tokens": Tokens, "KeptTexts": KeptTexts, "Provenance": Provenance}
+RESULTS: Mapping[str, type[Result]] = MappingProxyType({kind.__name__: kind for kind in _KINDS})
+_CLASSES: dict[str, type[Any]] = {**RESULTS, "Tokens": Tokens, "KeptTexts": KeptTexts, "Statement": Statement, "Provenance": Provenance}
 _DEEPEST = 50
 _HEADER_BYTES = 256_000_000
 _STORED_TYPES = "biuf"  # kinds of arrays: booleans, integers, floats

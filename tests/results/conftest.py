@@ -13,7 +13,10 @@ from neurowidget.results.base import Provenance, Result
 from neurowidget.results.curves import DoseResponse
 from neurowidget.results.effects import Effects
 from neurowidget.results.examples import Examples
+from neurowidget.results.explanations import Explanation, Statement
+from neurowidget.results.groups import LayerSimilarity, NeuronFactors, NeuronGroups, NeuronMap, NeuronMatches
 from neurowidget.results.kept_texts import KeptTexts
+from neurowidget.results.patching import PatchingEffects
 from neurowidget.results.prediction import Prediction
 from neurowidget.results.tokens import Tokens
 
@@ -99,6 +102,19 @@ def examples() -> Examples:
     )  # fmt: skip
 
 
+def explanation() -> Explanation:
+    statements = (
+        Statement("né ☕", 2.5, 1, 4, {"precision": 0.5, "kind": "word", "ids": (1, 2)}),
+        Statement("<b>", float("nan"), -1, 0, {"kind": "n-gram"}),
+    )
+    return Explanation(
+        neuron="L5.mlp[131]", method="top_words", statements=statements, statement_score="mean activation",
+        held_out_score=0.5, score_name="correlation", score_range=(float("-inf"), 1.0), chance=0.25,
+        control_scores=np.array([0.25, np.nan]), control_neurons=("L5.mlp[1]", "L5.mlp[2]"), warnings=("one",),
+        provenance=provenance("top_words"),
+    )  # fmt: skip
+
+
 def prediction() -> Prediction:
     return Prediction(
         kind="classes", text="né", tokens=tokens(), position=-1, labels=("POS", "NEG"), ids=np.array([1, 0]),
@@ -107,9 +123,61 @@ def prediction() -> Prediction:
     )  # fmt: skip
 
 
+def patching_effects() -> PatchingEffects:
+    values = np.arange(6).reshape(1, 2, 3)
+    return PatchingEffects(
+        layers=(0, 4), site="residual", axis="position", labels=("né", "", "x"), corrupt_labels=("a", "", "y"),
+        positions=np.array([[0, 0], [1, 1], [2, 3]]), target="contrast", clean_texts=("né",), corrupt_texts=("b",),
+        clean=np.array([3]), corrupt=np.array([np.nan]), denoise_by_pair=values, noise_by_pair=None,
+        exact=values[0] > 2, noise_floor=0.001, agreement={"spearman": float("nan")},
+        provenance=provenance("patching_effects"),
+    )  # fmt: skip
+
+
+
+OVER = {"sites": ("L0.mlp", "L4.mlp"), "widths": (2, 1)}
+
+
+def neuron_groups() -> NeuronGroups:
+    return NeuronGroups(
+        **OVER, labels=np.array([0, -1, 0]), representatives=np.array([2]), closeness=np.array([0.75, np.nan, 1]),
+        threshold=0.3, tokens=9, provenance=provenance("correlation_clusters"),
+    )  # fmt: skip
+
+
+def neuron_factors() -> NeuronFactors:
+    return NeuronFactors(
+        **OVER, loadings=np.array([[1, 0, 0.5]]), token_weights=np.array([[0], [2]]), pieces=("né", "<b>"), error=0.25,
+        provenance=provenance("nmf"),
+    )  # fmt: skip
+
+
+def neuron_matches() -> NeuronMatches:
+    return NeuronMatches(
+        **OVER, scores=np.array([0.5, np.nan, 1]), found=np.array([[0.5, np.nan, 1]]), partners=np.array([[1, -1, 0]]),
+        other_sites=(("L1.mlp",),), other_widths=((2,),), score_name="max_correlation", tokens=9,
+        provenance=provenance("match_neurons"),
+    )  # fmt: skip
+
+
+def neuron_map() -> NeuronMap:
+    places = np.arange(6).reshape(3, 2)
+    return NeuronMap(**OVER, places=places, explained=(0.5, 0.25), provenance=provenance("pca_map"))
+
+
+def layer_similarity() -> LayerSimilarity:
+    return LayerSimilarity(
+        values=np.array([[1, 0.5]]), rows=("L0.mlp",), columns=("L0.mlp", "L1.mlp"), method="cka", tokens=9,
+        provenance=provenance("layer_similarity"),
+    )  # fmt: skip
+
+
 MADE: dict[str, Callable[[], Result]] = {
     "Activations": activations, "Attribution": attribution, "DoseResponse": dose_response, "Effects": effects,
-    "Examples": examples, "Prediction": prediction,
+    "Examples": examples, "Explanation": explanation, "Prediction": prediction,
+    "PatchingEffects": patching_effects,
+    "LayerSimilarity": layer_similarity, "NeuronFactors": neuron_factors, "NeuronGroups": neuron_groups,
+    "NeuronMap": neuron_map, "NeuronMatches": neuron_matches,
 }  # fmt: skip
 
 

@@ -57,7 +57,7 @@ def all_result_classes() -> set[type[Result]]:
     while waiting:
         waiting += (children := waiting.pop().__subclasses__())
         found.update(child for child in children if child.__module__.startswith("neurowidget."))
-    return found
+    return {kind for kind in found if not kind.__subclasses__()}
 
 
 def test_every_result_class_can_be_saved_and_is_tested(made):
