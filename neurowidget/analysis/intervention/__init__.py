@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from neurowidget.analysis.intervention.ablation_effects import ablation_effects as _ablation_effects
+from neurowidget.analysis.intervention.mediation_effects import mediation_effects as _mediation_effects
 from neurowidget.analysis.intervention.patching_effects import patching_effects as _patching_effects
 
 METHODS: dict[str, Callable[..., Any]] = {
     "ablation_effects": _ablation_effects,
+    "mediation_effects": _mediation_effects,
     "patching_effects": _patching_effects,
 }
 

@@ -67,18 +67,18 @@ def patching_effects(
     parts = parts_of(model, site, layers)
     pairs = pair_prompts(model, clean, corrupt, parts.stack, positions, target, position)
     _require_one_grid(pairs, parts)
-    estimates, exact, agreed = None, None, None
+    estimates, exact, uniform, agreed = None, None, None, None
     if parts.part == "neuron":
         estimates, moved = _estimates(model, pairs, parts, HOWS[how], should_stop)
         largest = np.abs(estimates.mean(axis=1)).max(axis=0)
         exact, uniform = to_verify(largest, moved, verify, seed)
     by_pair = _run(model, pairs, parts, HOWS[how], exact, progress, should_stop)
-    if estimates is not None and exact is not None:
+    if estimates is not None and exact is not None and uniform is not None:
         run, estimated = by_pair.mean(axis=1), estimates.mean(axis=1)
         everywhere = [np.broadcast_to(mask, run.shape) for mask in (exact, uniform)]
         agreed = agreement(estimated, run, *everywhere)
         by_pair = np.where(exact, by_pair, estimates)
-    values = [_evaluated(model, side) for side in (pairs.first, pairs.second)]
+    values = [evaluated(model, side) for side in (pairs.first, pairs.second)]
     found = dict(zip(HOWS[how], by_pair, strict=True))
     labels = [_labels(model, pairs, parts, side) for side in (0, 1)]
     return PatchingEffects(
@@ -90,8 +90,8 @@ def patching_effects(
         corrupt_labels=labels[1],
         positions=np.array(pairs.places[0]),
         target=pairs.first.target.name,
-        clean_texts=_shown(clean),
-        corrupt_texts=_shown(corrupt),
+        clean_texts=shown(clean),
+        corrupt_texts=shown(corrupt),
         clean=values[0],
         corrupt=values[1],
         denoise_by_pair=found.get("denoise"),
@@ -157,8 +157,8 @@ def _run(
     """Effects (direction, pair, layer, column), NaN for neurons that `only` leaves out."""
     from tqdm.auto import tqdm
 
-    columns = len(pairs.places[0]) if parts.part == "layer" else parts.count
-    found = np.full((len(directions), len(pairs), len(parts.sites), columns), np.nan)
+    places = len(pairs.places[0]) if parts.part == "layer" else None
+    found = np.full((len(directions), len(pairs), len(parts.sites), places or parts.count), np.nan)
     cells = found[0, 0].size if only is None else int(only.sum())
     total = len(directions) * len(pairs) * cells
     with tqdm(total=total, desc="patching", unit="run", disable=not progress, leave=False) as bar:
@@ -167,7 +167,9 @@ def _run(
                 check(should_stop)
                 receiver, donor, sign = _sides(chunk, direction)
                 if only is None:
-                    found[number, rows] = sign * _cells(model, receiver, donor, parts, columns, bar.update, should_stop)
+                    found[number, rows] = sign * cell_changes(
+                        model, receiver, donor, parts, places, bar.update, should_stop
+                    )
                 else:
                     found[number, rows][:, only] = sign * neuron_changes(
                         model, receiver, donor, parts, only, bar.update, should_stop
@@ -175,29 +177,32 @@ def _run(
     return found
 
 
-def _cells(
+def cell_changes(
     model: NeuronModel,
     receiver: Prompts,
     donor: Prompts,
     parts: Parts,
-    columns: int,
+    places: int | None,
     done: Callable[[int], object],
     should_stop: StopFlag | None,
 ) -> np.ndarray:
-    """F(receiver; a<-donor) - F(receiver), float64 (pair, layer, column), for positions of whole layers or for heads."""
+    """F(receiver; a<-donor) - F(receiver), float64 (pair, layer, column).
+
+    A column is one of `places`, or a part at all places together when `places` is None.
+    """
     own = recorded_values(model, receiver, parts.sites)
     given = recorded_values(model, donor, parts.sites)
     changes = []
     for site in parts.sites:
         moved = receiver.receive(given[site].cpu(), donor)
         differs = moved != own[site].cpu()
-        for column in range(columns):
-            taken = slice(0, parts.width) if parts.part == "layer" else parts.columns(column)
-            at = receiver.at([column] if parts.part == "layer" else None)
+        for column in range(places or parts.count):
+            taken = parts.columns(column) if places is None else slice(0, parts.width)
+            at = receiver.at(None if places is None else [column])
             # Equal values change nothing: a run would find just that.
             changes.append(Change(site, taken, moved[..., taken], at & differs[..., taken].any(dim=-1)))
     _, found = changed_targets(model, receiver.batch, receiver.target, changes, done=done, should_stop=should_stop)
-    return found.view(len(found), len(parts.sites), columns).numpy()
+    return found.reshape(len(found), len(parts.sites), places or parts.count).numpy()
 
 
 def neuron_changes(
@@ -247,7 +252,7 @@ def _estimates(
     return found, distance
 
 
-def _evaluated(model: NeuronModel, prompts: Prompts) -> np.ndarray:
+def evaluated(model: NeuronModel, prompts: Prompts) -> np.ndarray:
     """F of each prompt, float64 (pair,)."""
     return targets.evaluate_target(model, prompts.batch, prompts.target).cpu().double().numpy()
 
@@ -261,5 +266,6 @@ def _labels(model: NeuronModel, pairs: PromptPairs, parts: Parts, side: int) -> 
     return tuple(pieces[place[side]] for place in pairs.places[0])
 
 
-def _shown(prompts: Any) -> tuple[str, ...]:
+def shown(prompts: Any) -> tuple[str, ...]:
+    """Prompts as strings, for a result."""
     return tuple(text if isinstance(text, str) else str(list(text)) for text in listed(prompts))
