@@ -16,6 +16,7 @@ from neurowidget.results.examples import Examples
 from neurowidget.results.explanations import Explanation, Statement
 from neurowidget.results.groups import LayerSimilarity, NeuronFactors, NeuronGroups, NeuronMap, NeuronMatches
 from neurowidget.results.kept_texts import KeptTexts
+from neurowidget.results.mediation import MediationEffects
 from neurowidget.results.patching import PatchingEffects
 from neurowidget.results.prediction import Prediction
 from neurowidget.results.tokens import Tokens
@@ -134,7 +135,6 @@ def patching_effects() -> PatchingEffects:
     )  # fmt: skip
 
 
-
 OVER = {"sites": ("L0.mlp", "L4.mlp"), "widths": (2, 1)}
 
 
@@ -172,12 +172,22 @@ def layer_similarity() -> LayerSimilarity:
     )  # fmt: skip
 
 
+def mediation_effects() -> MediationEffects:
+    values = np.arange(4).reshape(1, 2, 2) / 2
+    return MediationEffects(
+        layers=(0, 5), site="heads", part="head", scale="vig", target="contrast", prompts=("né",), swapped=("b",),
+        total=np.array([0.5]), direct_by_prompt=values, indirect_by_prompt=np.where(values > 1, np.nan, values),
+        provenance=provenance("mediation_effects"),
+    )  # fmt: skip
+
+
 MADE: dict[str, Callable[[], Result]] = {
     "Activations": activations, "Attribution": attribution, "DoseResponse": dose_response, "Effects": effects,
     "Examples": examples, "Explanation": explanation, "Prediction": prediction,
     "PatchingEffects": patching_effects,
     "LayerSimilarity": layer_similarity, "NeuronFactors": neuron_factors, "NeuronGroups": neuron_groups,
     "NeuronMap": neuron_map, "NeuronMatches": neuron_matches,
+    "MediationEffects": mediation_effects,
 }  # fmt: skip
 
 
