@@ -6,6 +6,7 @@ from neurowidget.results.base import Provenance, Result
 from neurowidget.results.curves import DoseResponse
 from neurowidget.results.effects import Effects
 from neurowidget.results.examples import Example, Examples, NeuronExamples
+from neurowidget.results.explanations import Explanation, Statement
 from neurowidget.results.prediction import Prediction
 from neurowidget.results.tokens import Tokens
 
@@ -16,9 +17,11 @@ __all__ = [
     "Effects",
     "Example",
     "Examples",
+    "Explanation",
     "NeuronExamples",
     "Prediction",
     "Provenance",
     "Result",
+    "Statement",
     "Tokens",
 ]
