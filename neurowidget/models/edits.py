@@ -5,8 +5,8 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Address = Neuron | LayerSite
 Neurons = Neuron | LayerSite | str | Iterable[Neuron | LayerSite | str]
-Positions = tuple[int | tuple[int, int], ...] | None
+Positions = tuple[int | tuple[int, int], ...] | Literal["prompt", "generated"] | None
 New = Callable[[Tensor, Context], Tensor]
 
 
@@ -114,9 +114,14 @@ def width_of(model: NeuronModel, site: LayerSite) -> int:
 
 
 def parse_positions(positions: Any) -> Positions:
-    """Read `[0, -1]` or, for patches, pairs `[(position in the text, position in the source), ...]`; None is all."""
-    if positions is None:
-        return None
+    """Read `[0, -1]`, "prompt", "generated" or, for patches, pairs `[(position in the text, in the source), ...]`.
+
+    None is all.
+    """
+    if positions is None or positions == "prompt" or positions == "generated":
+        return positions
+    if isinstance(positions, str):
+        raise ValueError(f"expected token positions such as [0, -1], 'prompt' or 'generated', got {positions!r}")
     items = [positions] if isinstance(positions, int) and not isinstance(positions, bool) else list(positions)
     if not items:
         raise ValueError("positions is empty: give token positions such as [0, -1], or None for all tokens")
@@ -135,7 +140,15 @@ def at_positions(positions: Positions) -> Callable[[Context], Tensor]:
     """Choose the tokens at `positions`; pairs are refused, since only a patch has a source."""
     if positions is None:
         return lambda context: context.selected(None)
+    if isinstance(positions, str):
+        return partial(_written, positions == "generated")
     plain = [position for position in positions if isinstance(position, int)]
     if len(plain) < len(positions):
         raise TypeError(f"pairs of positions belong to Patch alone, got {list(positions)}")
     return lambda context: context.selected(plain)
+
+
+def _written(generated: bool, context: Context) -> Tensor:
+    """The tokens that were generated so far, or those of the prompt; a text that is only read is all prompt."""
+    own = context.positions()
+    return (own >= 0) & ((own >= context.lengths[:, None]) == generated)

@@ -20,6 +20,7 @@ from neurowidget.models import hooks, patching, reference
 from neurowidget.models.edits import (
     Address,
     Edit,
+    New,
     Positions,
     at_positions,
     columns_by_site,
@@ -30,11 +31,22 @@ from neurowidget.models.edits import (
 from neurowidget.models.hooks import InterventionNeverFired
 from neurowidget.models.reference import ReferenceMeans
 from neurowidget.neuron import LayerSite, Neuron
+from neurowidget.results.steering import SteeringVector
 
 if TYPE_CHECKING:
     from neurowidget.models.loading import NeuronModel
 
-__all__ = ["Ablate", "Add", "Intervention", "InterventionNeverFired", "Patch", "Scale", "Set", "active_interventions"]
+__all__ = [
+    "Ablate",
+    "Add",
+    "Clamp",
+    "Intervention",
+    "InterventionNeverFired",
+    "Patch",
+    "Scale",
+    "Set",
+    "active_interventions",
+]
 __all__ += ["describe", "from_json", "intervene", "to_json"]
 
 SiteEdits = list[tuple[LayerSite, Edit]]
@@ -47,7 +59,8 @@ class Ablate:
 
     "mean" is over `reference`: texts with at least 1,000 tokens, a ReferenceMeans, or None for the bundled sample;
     special tokens get the mean at their role. "resample" takes the values of one donor token per position, of the same
-    role and the same for all `neurons`, drawn by `seed` and `draw`: average over draws (16 or more).
+    role and the same for all `neurons`, drawn by `seed` and `draw`: average over draws (16 or more). `within` = (low,
+    high) leaves every neuron alone whose value lies outside of this range, where it may stand for another concept.
     """
 
     neurons: Any
@@ -55,6 +68,7 @@ class Ablate:
     reference: Any = None
     seed: int = 0
     draw: int = 0
+    within: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "neurons", parse_neurons(self.neurons))
@@ -64,8 +78,17 @@ class Ablate:
             raise ValueError("Ablate: a reference goes with how='mean' or how='resample', not with 'zero'")
         if self.reference is not None and not isinstance(self.reference, ReferenceMeans):
             object.__setattr__(self, "reference", reference.checked_texts(self.reference))
+        if self.within is not None:
+            object.__setattr__(self, "within", _range("Ablate: within", *self.within))
 
     def edits(self, model: NeuronModel, positions: Positions) -> SiteEdits:
+        made = self._edits(model, positions)
+        if self.within is not None:
+            for _, edit in made:
+                edit.new = _only_within(edit.new, *self.within)
+        return made
+
+    def _edits(self, model: NeuronModel, positions: Positions) -> SiteEdits:
         choose = at_positions(positions)
         columns = columns_by_site(model, self.neurons)
         if self.how == "zero":
@@ -132,17 +155,51 @@ class Scale:
         return [(site, Edit(c, choose, lambda old, _: old * self.factor)) for site, c in columns.items()]
 
 
+@dataclass(frozen=True)
+class Clamp:
+    """Keep neurons within `low` to `high`; either may be left out."""
+
+    neurons: Any
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "neurons", parse_neurons(self.neurons))
+        if self.low is None and self.high is None:
+            raise ValueError("Clamp: give low, high or both")
+        low, high = _range(
+            "Clamp", -math.inf if self.low is None else self.low, math.inf if self.high is None else self.high
+        )
+        object.__setattr__(self, "low", low)
+        object.__setattr__(self, "high", high)
+
+    def edits(self, model: NeuronModel, positions: Positions) -> SiteEdits:
+        choose = at_positions(positions)
+        columns = columns_by_site(model, self.neurons)
+        return [(site, Edit(c, choose, lambda old, _: old.clamp(self.low, self.high))) for site, c in columns.items()]
+
+
 @dataclass(frozen=True, eq=False)
 class Add:
-    """Add `strength * vector` (numpy or torch, one number per neuron of the site) to a site, as steering does."""
+    """Add `strength * vector` (numpy or torch, one number per neuron of the site) to a site, as steering does.
+
+    A SteeringVector brings its layer and site along; its strength counts in mean norms of the site.
+    """
 
     vector: Any
-    layer: int
+    layer: int | None = None
     site: str = "residual"
     strength: float = 1.0
     stack: str | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.vector, SteeringVector):
+            if self.layer is None:
+                for name in ("layer", "site", "stack"):
+                    object.__setattr__(self, name, getattr(self.vector, name))
+            object.__setattr__(self, "vector", self.vector.vector)
+        if self.layer is None:
+            raise ValueError("Add: say which layer the vector is added to: Add(vector, layer=3)")
         if not isinstance(self.vector, Tensor):
             object.__setattr__(self, "vector", torch.from_numpy(np.array(self.vector, dtype=np.float32)))
         object.__setattr__(self, "strength", _number("Add", self.strength))
@@ -150,6 +207,7 @@ class Add:
     @property
     def address(self) -> LayerSite:
         """Where the vector is added."""
+        assert self.layer is not None
         return LayerSite(self.layer, self.site, self.stack)
 
     def edits(self, model: NeuronModel, positions: Positions) -> SiteEdits:
@@ -186,7 +244,7 @@ class Patch:
         return patching.patch_edits(model, self.neurons, self.source, positions)
 
 
-Intervention = Ablate | Set | Scale | Add | Patch
+Intervention = Ablate | Set | Scale | Clamp | Add | Patch
 
 
 def intervene(
@@ -195,16 +253,16 @@ def intervene(
     """A block in which every forward of this thread, also of `generate`, runs with `interventions`, in the order given.
 
     `positions` are token positions in each text's own unpadded numbering (negative ones from its end, or from the end
-    of the prompt while text is generated); None is every token that is not padding. Raises IndexError or ValueError
-    for an unknown neuron, RuntimeError for a compiled module, and InterventionNeverFired at the end of a block in
-    which an intervention changed nothing because no forward, or no token at `positions`, came by.
+    of the prompt while text is generated), "prompt" or "generated"; None is every token that is not padding. Raises
+    IndexError or ValueError for an unknown neuron, RuntimeError for a compiled module, and InterventionNeverFired at
+    the end of a block in which an intervention changed nothing because no token at `positions` came by.
     """
     flat: list[Intervention] = []
     for item in interventions:
         flat += [item] if isinstance(item, Intervention) else list(item)
     for item in flat:
         if not isinstance(item, Intervention):
-            raise TypeError(f"expected Ablate, Set, Scale, Add or Patch, got {type(item).__name__}: {item!r}")
+            raise TypeError(f"expected Ablate, Set, Scale, Clamp, Add or Patch, got {type(item).__name__}: {item!r}")
     return Intervening(model, tuple(flat), parse_positions(positions))
 
 
@@ -222,7 +280,9 @@ class Intervening(hooks.Block):
 
     @property
     def descriptions(self) -> tuple[str, ...]:
-        where = "" if self.positions is None else " at tokens " + ", ".join(map(str, self.positions))
+        where = f" at {self.positions} tokens" if isinstance(self.positions, str) else ""
+        if isinstance(self.positions, tuple):
+            where = " at tokens " + ", ".join(map(str, self.positions))
         return tuple(describe(item) + where for item in self.interventions)
 
     def __enter__(self) -> Self:
@@ -248,8 +308,12 @@ def active_interventions(model: NeuronModel) -> tuple[str, ...]:
 def describe(intervention: Intervention) -> str:
     """A readable line: `L5.mlp[131] off (mean)`, `L5.mlp[131] set to 2.4`, `L5.mlp patched from 'other text'`."""
     match intervention:
-        case Ablate(neurons=neurons, how=how):
+        case Ablate(neurons=neurons, how=how, within=None):
             return f"{_names(neurons)} off ({how})"
+        case Ablate(neurons=neurons, how=how, within=(low, high)):
+            return f"{_names(neurons)} off ({how}) within {low:g} to {high:g}"
+        case Clamp(neurons=neurons, low=low, high=high):
+            return f"{_names(neurons)} kept within {low:g} to {high:g}"
         case Set(neurons=neurons, value=float(value)):
             return f"{_names(neurons)} set to {value:g}"
         case Set(neurons=neurons, value=values):
@@ -263,13 +327,13 @@ def describe(intervention: Intervention) -> str:
         case Patch(neurons=neurons, source=source):
             other = "given values" if isinstance(source, Tensor) else "given ids"
             return f"{_names(neurons)} patched from {repr(source[:60]) if isinstance(source, str) else other}"
-    raise TypeError(f"expected Ablate, Set, Scale, Add or Patch, got {intervention!r}")
+    raise TypeError(f"expected Ablate, Set, Scale, Clamp, Add or Patch, got {intervention!r}")
 
 
 def to_json(intervention: Intervention) -> dict[str, Any]:
     """The wire form `{kind, neuron, how?, value?}` of an intervention on one neuron; ValueError for any other."""
     match intervention:
-        case Ablate(neurons=(Neuron() as neuron,), how="zero" | "mean" as how):
+        case Ablate(neurons=(Neuron() as neuron,), how="zero" | "mean" as how, within=None):
             return {"kind": "ablate", "neuron": str(neuron), "how": how}
         case Set(neurons=(Neuron() as neuron,), value=float(value)):
             return {"kind": "set", "neuron": str(neuron), "value": value}
@@ -304,6 +368,17 @@ def _names(neurons: Sequence[Address]) -> str:
     if len(neurons) <= 3:
         return ", ".join(map(str, neurons)) or "no neuron"
     return f"{', '.join(map(str, neurons[:2]))} and {len(neurons) - 2} more"
+
+
+def _range(what: str, low: float, high: float) -> tuple[float, float]:
+    if not low <= high:
+        raise ValueError(f"{what}: expected low <= high, got {low:g} and {high:g}")
+    return float(low), float(high)
+
+
+def _only_within(new: New, low: float, high: float) -> New:
+    """`new` for values from low to high; the others stay."""
+    return lambda old, context: torch.where((old >= low) & (old <= high), new(old, context).to(old), old)
 
 
 def _number(what: str, value: Any) -> float:

@@ -65,6 +65,8 @@ _Align = Callable[[Context], Tensor]  # int64 (batch, token): the source positio
 def _alignment(site: LayerSite, count: int, positions: Positions) -> _Align:
     if positions is None:
         return lambda context: _one_to_one(site, count, context)
+    if isinstance(positions, str):
+        raise TypeError(f"Patch: give token positions or pairs, a source has no {positions} tokens of its own")
     pairs = [(p, p) if isinstance(p, int) else p for p in positions]
     for _, there in pairs:
         if not -count <= there < count:

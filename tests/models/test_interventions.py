@@ -331,7 +331,7 @@ def test_positions_that_no_text_has_raise(positions):
         (lambda: Add([1, 2, 3], 0), ValueError, r"2 wide.*\(3,\)"),
         (lambda: Patch("L1.mlp", torch.ones(2, 5)), ValueError, r"3 wide.*\(2, 5\)"),
         (lambda: Patch("L1.mlp", "one two three"), ValueError, r"2 tokens and the source 3"),
-        (lambda: "L1.mlp[0]", TypeError, r"Ablate, Set, Scale, Add or Patch"),
+        (lambda: "L1.mlp[0]", TypeError, r"Ablate, Set, Scale, Clamp, Add or Patch"),
     ],
 )
 def test_mistakes_say_what_was_given_and_expected(make, error, says):

@@ -33,7 +33,7 @@ def patched(model, text, source, neurons, target, positions=None):
 
 
 def test_worked_out_by_hand():
-    """"one" gives the residuals (3, 2), (10, 5); "three" = (3, -1): L0 mlp (3, 0, 2), residual (8, 2), L1 (25, 10)."""
+    """ "one" gives the residuals (3, 2), (10, 5); "three" = (3, -1): L0 mlp (3, 0, 2), residual (8, 2), L1 (25, 10)."""
     model = hand_model()
     found = patching_effects(model, "one two", "three two", "residual", targets.logit(0), progress=False)
     assert found.clean == 17
