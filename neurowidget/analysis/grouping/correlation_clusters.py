@@ -37,14 +37,19 @@ def correlation_clusters(
     if not 0 <= threshold < 1:
         raise ValueError(f"threshold={threshold}: expected a distance from 0 up to 1, such as 0.3")
     columns = columns_of(acts, sites, layers)
-    z, varies = columns.standardised()
-    labels = np.full(z.shape[1], -1, np.int64)
-    representatives: list[int] = []
-    closeness = np.full(z.shape[1], np.nan, np.float32)
-    done = 0
-    for part in _parts(z, varies, threshold, should_stop):
+    standardised, varies = columns.standardised()
+    z = standardised.T.contiguous()  # (neuron, token): few neurons at a time are picked out of it below
+    labels = np.full(len(z), -1, np.int64)
+    closeness = np.full(len(z), np.nan, np.float32)
+    parts = _parts(z, varies, threshold, should_stop)
+    representatives = [int(part[0]) for part in parts if len(part) == 1]
+    done = len(representatives)
+    labels[representatives], closeness[representatives] = np.arange(done), 1
+    for part in parts:
+        if len(part) == 1:
+            continue
         check(should_stop)
-        near = (z[:, part].T @ z[:, part]).abs_().clamp_(max=1)
+        near = (z[part] @ z[part].T).abs_().clamp_(max=1)
         own = _average_linkage(near, threshold)
         for group in range(own.max() + 1):
             inside = np.flatnonzero(own == group)
@@ -55,7 +60,7 @@ def correlation_clusters(
             closeness[part[inside]] = within[centre].numpy()
             done += 1
 
-    firsts = np.full(done, z.shape[1])
+    firsts = np.full(done, len(z))
     grouped = np.flatnonzero(labels >= 0)
     np.minimum.at(firsts, labels[grouped], grouped)
     order = np.argsort(firsts, kind="stable")
@@ -69,20 +74,18 @@ def correlation_clusters(
         representatives=np.asarray(representatives, np.int64)[order],
         closeness=closeness,
         threshold=float(threshold),
-        tokens=len(z),
+        tokens=z.shape[1],
         provenance=provenance_of(acts, columns, "correlation_clusters", threshold=threshold),
     )
 
 
 def _parts(z: torch.Tensor, varies: np.ndarray, threshold: float, should_stop: StopFlag | None) -> list[np.ndarray]:
     """The connected parts of the graph that joins neurons with |correlation| >= 1 - threshold, constant ones left out."""
-    count = z.shape[1]
-    if int(varies.sum()) <= BLOCK:
-        return [np.flatnonzero(varies)] if varies.any() else []
+    count = len(z)
     firsts, seconds, found = [], [], 0
     for start in range(0, count, BLOCK):
         check(should_stop)
-        near = (z[:, start : start + BLOCK].T @ z[:, start:]).abs_()
+        near = (z[start : start + BLOCK] @ z[start:].T).abs_()
         first, second = torch.nonzero(near >= 1 - threshold - 1e-6, as_tuple=True)
         kept = second > first
         firsts.append((first[kept] + start).to(torch.int32).numpy())
@@ -107,8 +110,6 @@ def _parts(z: torch.Tensor, varies: np.ndarray, threshold: float, should_stop: S
 
 def _average_linkage(near: torch.Tensor, threshold: float) -> np.ndarray:
     """The group of each neuron, from 0, of one connected part."""
-    if len(near) == 1:
-        return np.zeros(1, np.int64)
     upper = torch.triu_indices(len(near), len(near), offset=1)
     distances = (1 - near[upper[0], upper[1]]).numpy().astype(np.float64)
     del upper
