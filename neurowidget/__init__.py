@@ -19,6 +19,7 @@ _NAMES = {
     "Set": "neurowidget.models.interventions",
     "Scale": "neurowidget.models.interventions",
     "Add": "neurowidget.models.interventions",
+    "Clamp": "neurowidget.models.interventions",
     "Patch": "neurowidget.models.interventions",
     "Corpus": "neurowidget.extraction.corpus",
     "extract": "neurowidget.extraction.activations",
@@ -28,10 +29,14 @@ _NAMES = {
     "to_neurox": "neurowidget.extraction.neurox_files",
     "attribute": "neurowidget.analysis.attribution.attribute",
     "ablation_effects": "neurowidget.analysis.intervention.ablation_effects",
+    "mediation_effects": "neurowidget.analysis.intervention.mediation_effects",
     "patching_effects": "neurowidget.analysis.intervention.patching_effects",
+    "top_examples": "neurowidget.analysis.examples.top_examples",
+    "rank_neurons": "neurowidget.analysis.ranking.rank_neurons",
     "activations_from_array": "neurowidget.results.from_array",
     "attribution_from_array": "neurowidget.results.from_array",
     "effects_from_array": "neurowidget.results.from_array",
+    "ranking_from_array": "neurowidget.results.from_array",
     "explain_neuron": "neurowidget.analysis.examples.explain_neuron",
     "group_neurons": "neurowidget.analysis.grouping.group_neurons",
     "match_neurons": "neurowidget.analysis.grouping.match_neurons",
@@ -50,6 +55,7 @@ __all__ = [
     "Ablate",
     "ActivationStore",
     "Add",
+    "Clamp",
     "Corpus",
     "EffectPanel",
     "LayerSite",
@@ -75,22 +81,29 @@ __all__ = [
     "load",
     "load_model",
     "match_neurons",
+    "mediation_effects",
     "open_store",
     "page",
     "patching_effects",
+    "rank_neurons",
+    "ranking_from_array",
     "show",
     "targets",
     "to_neurox",
+    "top_examples",
 ]
 
 if TYPE_CHECKING:
     from neurowidget.analysis.attribution.attribute import attribute
     from neurowidget.analysis.examples.explain_neuron import explain_neuron
+    from neurowidget.analysis.examples.top_examples import top_examples
     from neurowidget.analysis.grouping.group_neurons import group_neurons
     from neurowidget.analysis.grouping.layer_similarity import layer_similarity
     from neurowidget.analysis.grouping.match_neurons import match_neurons
     from neurowidget.analysis.intervention.ablation_effects import ablation_effects
+    from neurowidget.analysis.intervention.mediation_effects import mediation_effects
     from neurowidget.analysis.intervention.patching_effects import patching_effects
+    from neurowidget.analysis.ranking.rank_neurons import rank_neurons
     from neurowidget.explorers.neuron_explorer import NeuronExplorer
     from neurowidget.export.html import page
     from neurowidget.extraction.activations import extract
@@ -98,13 +111,14 @@ if TYPE_CHECKING:
     from neurowidget.extraction.neurox_files import import_neurox, to_neurox
     from neurowidget.extraction.store import ActivationStore, open_store
     from neurowidget.models import targets
-    from neurowidget.models.interventions import Ablate, Add, Patch, Scale, Set
+    from neurowidget.models.interventions import Ablate, Add, Clamp, Patch, Scale, Set
     from neurowidget.models.loading import NeuronModel, load_model
     from neurowidget.neuron import LayerSite, Neuron
     from neurowidget.results.from_array import (
         activations_from_array,
         attribution_from_array,
         effects_from_array,
+        ranking_from_array,
     )
     from neurowidget.results.storage import load
     from neurowidget.widgets.effect_panel import EffectPanel

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from neurowidget.neuron import LayerSite
 from neurowidget.results.activations import Activations
 from neurowidget.results.attribution import Attribution
 from neurowidget.results.base import Provenance
 from neurowidget.results.effects import Effects
+from neurowidget.results.ranking import NeuronRanking
 from neurowidget.results.tokens import Tokens
 
 
@@ -97,6 +99,51 @@ def attribution_from_array(
         baseline=baseline,
         layers=_layers(layers, array.shape[0]) if of_neurons else None,
         provenance=_provenance("attribution_from_array", model, site, target),
+    )
+
+
+def ranking_from_array(
+    scores: Any,
+    classes: Sequence[Any] | None = None,
+    class_scores: Any = None,
+    signs: Any = None,
+    site: str = "mlp",
+    layers: Sequence[int] | None = None,
+    score_name: str = "score",
+    method: str = "ranking_from_array",
+    model: str = "",
+) -> NeuronRanking:
+    """A ranking from scores (layer, neuron), or (neuron,) of one layer; larger = carries more.
+
+    `class_scores` and `signs` (+1, -1, 0) are (class, layer, neuron) for `classes`; without them there is one class, which
+    has the scores and whose signs are theirs. Ties are ranked by layer and index. Raises ValueError for NaN.
+    """
+    array = np.asarray(scores, dtype=np.float32)
+    array = array[None] if array.ndim == 1 else array
+    if array.ndim != 2 or np.isnan(array).any():
+        raise ValueError(
+            f"expected finite scores with the axes (layer, neuron), got an array of shape {np.shape(scores)}"
+        )
+    names = ("all",) if classes is None else tuple(classes)
+    of_classes = (
+        np.broadcast_to(array, (len(names), *array.shape)) if class_scores is None else np.asarray(class_scores)
+    )
+    which = np.sign(of_classes) if signs is None else np.asarray(signs)
+    for name, given in (("class_scores", of_classes), ("signs", which)):
+        if given.size != len(names) * array.size:
+            raise ValueError(f"{name} of {given.shape} do not fit {len(names)} classes and scores of {array.shape}")
+    stack, _, base = site.rpartition(".")
+    return NeuronRanking(
+        method=method,
+        score_name=score_name,
+        sites=tuple(str(LayerSite(layer, base, stack or None)) for layer in _layers(layers, array.shape[0])),
+        widths=(array.shape[1],) * array.shape[0],
+        classes=names,
+        scores=array.ravel(),
+        class_scores=of_classes.reshape(len(names), -1),
+        class_signs=which.reshape(len(names), -1),
+        order=np.argsort(-array.ravel(), kind="stable"),
+        provenance=_provenance("ranking_from_array", model, site),
     )
 
 

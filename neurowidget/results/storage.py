@@ -34,8 +34,12 @@ from neurowidget.results.explanations import Explanation, Statement
 from neurowidget.results.firing import FiringNeurons
 from neurowidget.results.groups import LayerSimilarity, NeuronFactors, NeuronGroups, NeuronMap, NeuronMatches
 from neurowidget.results.kept_texts import KeptTexts
+from neurowidget.results.mediation import MediationEffects
 from neurowidget.results.patching import PatchingEffects
 from neurowidget.results.prediction import Prediction
+from neurowidget.results.probe import LinearProbe
+from neurowidget.results.ranking import NeuronRanking, RankingReport
+from neurowidget.results.steering import SteeringSweep, SteeringVector
 from neurowidget.results.tokens import Tokens
 
 FORMAT = "neurowidget result"
@@ -49,15 +53,26 @@ _KINDS: tuple[type[Result], ...] = (
     Explanation,
     FiringNeurons,
     LayerSimilarity,
+    MediationEffects,
     NeuronFactors,
     NeuronGroups,
     NeuronMap,
     NeuronMatches,
+    NeuronRanking,
     PatchingEffects,
     Prediction,
+    SteeringSweep,
+    SteeringVector,
 )
 RESULTS: Mapping[str, type[Result]] = MappingProxyType({kind.__name__: kind for kind in _KINDS})
-_CLASSES: dict[str, type[Any]] = {**RESULTS, "Tokens": Tokens, "KeptTexts": KeptTexts, "Statement": Statement, "Provenance": Provenance}
+_CLASSES: dict[str, type[Any]] = {
+    **RESULTS,
+    "Tokens": Tokens,
+    "KeptTexts": KeptTexts,
+    "Statement": Statement,
+    "Provenance": Provenance,
+}
+_CLASSES |= {"LinearProbe": LinearProbe, "RankingReport": RankingReport}
 _DEEPEST = 50
 _HEADER_BYTES = 256_000_000
 _STORED_TYPES = "biuf"  # kinds of arrays: booleans, integers, floats
