@@ -52,12 +52,6 @@ class Asked:
         return self.embeddings.text
 
     @cached_property
-    def start(self) -> Tensor:
-        """x', (1, token, width), of a question with one baseline."""
-        assert self.starts is not None
-        return self.starts
-
-    @cached_property
     def explained(self) -> Explained:
         return self.path(None if self.starts is None else self.starts[:1])
 
@@ -177,3 +171,21 @@ def incomplete(asked: Asked, scores: Tensor, reason: str) -> list[Remark]:
     if error <= TOLERANCE:
         return []
     return [("incomplete", f"The scores miss F(x) - F(x') by {error:.0%}: {reason}.")]
+
+
+def few_steps(error: float, n_steps: int, error_with: Callable[[int], float]) -> list[Remark]:
+    """The remark on a path integral that misses F(x) - F(x'): how many steps would do, tried by doubling twice."""
+    if not error > TOLERANCE:
+        return []
+    said = f"The scores miss F(x) - F(x') by {error:.0%} with n_steps={n_steps}"
+    again = error
+    for steps in (2 * n_steps, 4 * n_steps):
+        again = error_with(steps)
+        if again <= TOLERANCE:
+            return [("few_steps", f"{said}; with n_steps={steps} it is {again:.1%}.")]
+    return [
+        (
+            "incomplete",
+            f"{said} and still by {again:.0%} with {4 * n_steps}: take another baseline, or many more steps.",
+        )
+    ]

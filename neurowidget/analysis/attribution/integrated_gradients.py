@@ -8,7 +8,7 @@ import torch
 from captum.attr import LayerIntegratedGradients
 from torch import Tensor
 
-from neurowidget.analysis.attribution.asked import TOLERANCE, Asked, Remark, answer, ask, completeness, from_baseline
+from neurowidget.analysis.attribution.asked import answer, ask, completeness, few_steps, from_baseline
 from neurowidget.analysis.attribution.baselines import Baseline
 from neurowidget.analysis.attribution.explained_text import Text
 from neurowidget.analysis.attribution.word_embeddings import Explained
@@ -50,10 +50,13 @@ def integrated_gradients(
     asked = from_baseline(ask(model, text, target, position, of, target_text, should_stop), baseline, seed)
     rows = asked.rows(internal_batch_size)
     scores = asked.over_baselines(lambda path: _integral(path, n_steps, rows))
-    return answer(
-        asked, "integrated_gradients", scores, complete=True, remarks=_steps(asked, scores, n_steps, rows),
-        group=group, n_steps=n_steps,
-    )  # fmt: skip
+
+    def error_with(steps: int) -> float:
+        more = asked.over_baselines(lambda path: _integral(path, steps, rows))
+        return completeness(asked, float(more.sum()))[0]
+
+    remarks = few_steps(completeness(asked, float(scores.sum()))[0], n_steps, error_with)
+    return answer(asked, "integrated_gradients", scores, complete=True, remarks=remarks, group=group, n_steps=n_steps)
 
 
 def _integral(explained: Explained, n_steps: int, rows: int) -> Tensor:
@@ -67,23 +70,3 @@ def _integral(explained: Explained, n_steps: int, rows: int) -> Tensor:
         return found[0].cpu().double().sum(dim=-1)
 
     return halving(work, rows)
-
-
-def _steps(asked: Asked, scores: Tensor, n_steps: int, rows: int) -> list[Remark]:
-    """What is said when the scores do not sum up: how many steps would do, tried by doubling twice."""
-    error, _ = completeness(asked, float(scores.sum()))
-    if error <= TOLERANCE or not bool(scores.isfinite().all()):
-        return []
-    said = f"The scores miss F(x) - F(x') by {error:.0%} with n_steps={n_steps}"
-    again = error
-    for steps in (2 * n_steps, 4 * n_steps):
-        more = asked.over_baselines(lambda path, steps=steps: _integral(path, steps, rows))  # type: ignore[misc]
-        again, _ = completeness(asked, float(more.sum()))
-        if again <= TOLERANCE:
-            return [("few_steps", f"{said}; with n_steps={steps} it is {again:.1%}.")]
-    return [
-        (
-            "incomplete",
-            f"{said} and still by {again:.0%} with {4 * n_steps}: take another baseline, or many more steps.",
-        )
-    ]

@@ -29,6 +29,11 @@ QUICK: dict[str, dict[str, Any]] = {
     "lime": {"n_samples": 30, "alpha": 1e-5},
     "kernel_shap": {"n_samples": 30},
     "feature_permutation": {"baseline": ["zero", "mean"]},
+    "layer_integrated_gradients": {"n_steps": 8, "layers": [0, 1]},
+    "layer_gradient_shap": {"n_samples": 4, "baseline": ["zero", "mean"]},
+    "layer_feature_ablation": {"layers": [0, 1]},
+    "conductance": {"n_steps": 8},
+    "internal_influence": {"n_steps": 8},
 }
 THOROUGH = ("integrated_gradients", "gradient_x_input", "gradient_x_activation")  # in every family
 
@@ -67,7 +72,8 @@ def test_hand_numbers():
     assert (second.scores.tolist(), second.layers) == ([[5, 0, 0]], (1,))
 
 
-ONE_FORWARD = ("saliency", "smooth_grad", "gradient_x_input", "gradient_x_activation")
+ONE_FORWARD = ("saliency", "smooth_grad", "gradient_x_input", "gradient_x_activation", "grad_cam")
+NO_TARGET = ("layer_activation",)
 
 
 class Stopped(BaseException):
@@ -75,8 +81,8 @@ class Stopped(BaseException):
 
 
 @pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt, Stopped])
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", ["bert", "gpt2", "t5", "albert"])
+@pytest.mark.parametrize("method", [method for method in METHODS if method not in NO_TARGET])
+@pytest.mark.parametrize("name", ["bert", "t5"])
 def test_the_model_is_left_as_it_was(name, method, error):
     model = families.build(name)
     module = model.module.train()
@@ -110,7 +116,7 @@ def test_the_model_is_left_as_it_was(name, method, error):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", ["bert", "gpt2", "t5"])
+@pytest.mark.parametrize("name", ["gpt2"])
 def test_frozen_parameters_and_inference_mode_do_not_matter(name, method):
     expected = attributed(families.model(name), method)
     model = families.build(name)
@@ -120,7 +126,7 @@ def test_frozen_parameters_and_inference_mode_do_not_matter(name, method):
         np.testing.assert_allclose(attributed(model, method).scores, expected.scores, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [method for method in METHODS if method not in NO_TARGET])
 @pytest.mark.parametrize("name", ["bert", "llama", "bart"])
 def test_inside_intervene_the_changed_model_is_explained(name, method):
     model = families.model(name)
