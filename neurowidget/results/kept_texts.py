@@ -77,6 +77,12 @@ class KeptTexts:
         )
 
     @classmethod
+    def none(cls) -> KeptTexts:
+        """No texts."""
+        columns: dict[str, np.ndarray] = {name: np.zeros(0, dtype=dtype) for name, dtype in _COLUMNS.items()}
+        return cls(index=np.zeros(0), texts=(), starts=np.zeros(1), string_ids=np.zeros(0), strings=(), **columns)
+
+    @classmethod
     def joined(cls, parts: Sequence[KeptTexts]) -> KeptTexts:
         """The texts of all parts, in order of their numbers; a text that several parts have is there once."""
         index = np.concatenate([part.index for part in parts])
