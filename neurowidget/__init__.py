@@ -41,12 +41,17 @@ _NAMES = {
     "group_neurons": "neurowidget.analysis.grouping.group_neurons",
     "match_neurons": "neurowidget.analysis.grouping.match_neurons",
     "layer_similarity": "neurowidget.analysis.grouping.layer_similarity",
+    "evaluate": "neurowidget.analysis.evaluation.evaluate",
     "load": "neurowidget.results.storage",
     "show": "neurowidget.widgets.showing",
     "TokenStrip": "neurowidget.widgets.token_strip",
     "NeuronHeatmap": "neurowidget.widgets.neuron_heatmap",
     "EffectPanel": "neurowidget.widgets.effect_panel",
     "NeuronExplorer": "neurowidget.explorers.neuron_explorer",
+    "NeuronCard": "neurowidget.widgets.neuron_card",
+    "firing_neurons": "neurowidget.analysis.examples.firing_neurons",
+    "Notes": "neurowidget.results.notes",
+    "report": "neurowidget.export.report",
     "page": "neurowidget.export.html",
 }
 _MODULES = {"targets": "neurowidget.models.targets"}
@@ -60,9 +65,11 @@ __all__ = [
     "EffectPanel",
     "LayerSite",
     "Neuron",
+    "NeuronCard",
     "NeuronExplorer",
     "NeuronHeatmap",
     "NeuronModel",
+    "Notes",
     "Patch",
     "Scale",
     "Set",
@@ -73,8 +80,10 @@ __all__ = [
     "attribute",
     "attribution_from_array",
     "effects_from_array",
+    "evaluate",
     "explain_neuron",
     "extract",
+    "firing_neurons",
     "group_neurons",
     "import_neurox",
     "layer_similarity",
@@ -87,6 +96,7 @@ __all__ = [
     "patching_effects",
     "rank_neurons",
     "ranking_from_array",
+    "report",
     "show",
     "targets",
     "to_neurox",
@@ -95,7 +105,9 @@ __all__ = [
 
 if TYPE_CHECKING:
     from neurowidget.analysis.attribution.attribute import attribute
+    from neurowidget.analysis.evaluation.evaluate import evaluate
     from neurowidget.analysis.examples.explain_neuron import explain_neuron
+    from neurowidget.analysis.examples.firing_neurons import firing_neurons
     from neurowidget.analysis.examples.top_examples import top_examples
     from neurowidget.analysis.grouping.group_neurons import group_neurons
     from neurowidget.analysis.grouping.layer_similarity import layer_similarity
@@ -106,6 +118,7 @@ if TYPE_CHECKING:
     from neurowidget.analysis.ranking.rank_neurons import rank_neurons
     from neurowidget.explorers.neuron_explorer import NeuronExplorer
     from neurowidget.export.html import page
+    from neurowidget.export.report import report
     from neurowidget.extraction.activations import extract
     from neurowidget.extraction.corpus import Corpus
     from neurowidget.extraction.neurox_files import import_neurox, to_neurox
@@ -120,8 +133,10 @@ if TYPE_CHECKING:
         effects_from_array,
         ranking_from_array,
     )
+    from neurowidget.results.notes import Notes
     from neurowidget.results.storage import load
     from neurowidget.widgets.effect_panel import EffectPanel
+    from neurowidget.widgets.neuron_card import NeuronCard
     from neurowidget.widgets.neuron_heatmap import NeuronHeatmap
     from neurowidget.widgets.showing import show
     from neurowidget.widgets.token_strip import TokenStrip

@@ -31,6 +31,7 @@ from neurowidget.results.curves import DoseResponse
 from neurowidget.results.effects import Effects
 from neurowidget.results.examples import Examples
 from neurowidget.results.explanations import Explanation, Statement
+from neurowidget.results.faithfulness import Faithfulness
 from neurowidget.results.firing import FiringNeurons
 from neurowidget.results.groups import LayerSimilarity, NeuronFactors, NeuronGroups, NeuronMap, NeuronMatches
 from neurowidget.results.kept_texts import KeptTexts
@@ -50,6 +51,7 @@ _KINDS: tuple[type[Result], ...] = (
     DoseResponse,
     Effects,
     Examples,
+    Faithfulness,
     Explanation,
     FiringNeurons,
     LayerSimilarity,

@@ -14,11 +14,13 @@ from neurowidget.results.curves import DoseResponse
 from neurowidget.results.effects import Effects
 from neurowidget.results.examples import Examples
 from neurowidget.results.explanations import Explanation, Statement
+from neurowidget.results.faithfulness import Faithfulness
 from neurowidget.results.groups import LayerSimilarity, NeuronFactors, NeuronGroups, NeuronMap, NeuronMatches
 from neurowidget.results.kept_texts import KeptTexts
 from neurowidget.results.mediation import MediationEffects
 from neurowidget.results.patching import PatchingEffects
 from neurowidget.results.prediction import Prediction
+from neurowidget.results.steering import SteeringSweep, SteeringVector
 from neurowidget.results.tokens import Tokens
 
 PIECES = ("[CLS]", "né", " 😀", "", " \u2028<b>", "[SEP]")
@@ -135,6 +137,14 @@ def patching_effects() -> PatchingEffects:
     )  # fmt: skip
 
 
+def faithfulness() -> Faithfulness:
+    return Faithfulness(
+        method="deletion", attribution="saliency", larger_is_better=False, shares=np.array([0, 0.5]),
+        values=np.array([[4, np.nan]]), scores=np.array([2]), control=np.array([[1, 2, 3]]), targets=("F",), texts=("né",),
+        provenance=provenance("deletion"),
+    )  # fmt: skip
+
+
 OVER = {"sites": ("L0.mlp", "L4.mlp"), "widths": (2, 1)}
 
 
@@ -181,13 +191,31 @@ def mediation_effects() -> MediationEffects:
     )  # fmt: skip
 
 
+def steering_vector() -> SteeringVector:
+    return SteeringVector(
+        vector=np.array([3, -4]), layer=2, site="residual", unit=5.0, distance=0.5, held_out_auc=0.75, method="pca",
+        tokens="mean", positive_texts=("né",), negative_texts=(" 😀", ""), provenance=provenance("steering_vector"),
+    )  # fmt: skip
+
+
+def steering_sweep() -> SteeringSweep:
+    return SteeringSweep(
+        strengths=np.array([0, 0.5]), intervention="a vector", prompts=("né",), written=(("a",), ("",)), target="é",
+        target_values=np.array([[1], [np.nan]]), perplexity=np.array([1, np.inf]), kl=np.array([0, 1]),
+        repetition=np.array([0, 0.5]), neutral="prose", rates={"food": np.array([0, 1])},
+        provenance=provenance("steering_sweep"),
+    )  # fmt: skip
+
+
 MADE: dict[str, Callable[[], Result]] = {
     "Activations": activations, "Attribution": attribution, "DoseResponse": dose_response, "Effects": effects,
     "Examples": examples, "Explanation": explanation, "Prediction": prediction,
     "PatchingEffects": patching_effects,
-    "LayerSimilarity": layer_similarity, "NeuronFactors": neuron_factors, "NeuronGroups": neuron_groups,
+    "Faithfulness": faithfulness, "LayerSimilarity": layer_similarity, "NeuronFactors": neuron_factors, "NeuronGroups": neuron_groups,
     "NeuronMap": neuron_map, "NeuronMatches": neuron_matches,
     "MediationEffects": mediation_effects,
+    "SteeringSweep": steering_sweep,
+    "SteeringVector": steering_vector,
 }  # fmt: skip
 
 
