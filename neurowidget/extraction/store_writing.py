@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 PART_BYTES = 2**28
 FEWEST_TOKENS, MOST_TOKENS = 1024, 2**16  # of a part
 CHUNK_ROWS, CHUNK_NEURONS = 2048, 32
+MOST_SPECIAL = 8  # tokens that a tokenizer adds to a text
 SAMPLE = 200  # texts that say how many characters a token has
 NAMES_ONLY = ("model", "corpus")  # two names may stand for the same weights and texts, whose hashes count
 
@@ -84,6 +85,26 @@ def source_of(texts: Corpus | StreamedCorpus | Sequence[Text] | str) -> Source:
 
 def _no_texts() -> Source:
     raise ValueError("there are no texts: expected a list of strings, a list of lists of ids, or a Corpus")
+
+
+def check_texts(model: NeuronModel, source: Source, window: str | None) -> None:
+    """Raise ValueError for texts that `extract` would refuse, before hours are spent on those before them."""
+    longest = None if window else model.max_length
+    over: list[str] = []
+    for index, item in enumerate(source.items()):
+        text = item.text if isinstance(item, Sentence) else item
+        if not text:
+            raise ValueError(f"text {index} is empty; leave it out: corpus.filter(lambda sentence: sentence.text)")
+        size = len(text.encode(errors="replace")) if isinstance(text, str) else len(text)
+        if longest is not None and size + MOST_SPECIAL > longest:  # else no tokenizer makes too many tokens of it
+            count = len(encode_one(model, text, index, "text", any_length=True).ids)
+            over += [f"{index} ({count})"] if count > longest else []
+    if over:
+        shown = ", ".join(over[:5]) + (", ..." if over[5:] else "")
+        raise ValueError(
+            f"{len(over)} texts have more tokens than the {longest} that {model.name} takes: {shown}; shorten them, or pass"
+            " window='overlap' (nothing is cut off silently)"
+        )
 
 
 def hash_of_texts(texts: Iterable[Text] | None) -> str:
@@ -122,7 +143,7 @@ def write_store(
         finished = _finished(root, header)
         if finished.keys() != _complete(root):
             (root / "complete.json").unlink(missing_ok=True)
-            job = StoreJob(root, header, options)
+            job = StoreJob(root, header, options, should_stop if engine == "local" else None)
             bar = tqdm(total=source.count, desc=f"extract to {root.name}", unit=" texts", disable=not progress)
             parts = parts_of(source.items(), header.part_characters, source.name, targets)
             todo = _unfinished(parts, dict(finished), bar)
@@ -172,6 +193,8 @@ def header_for(
     batch_tokens = options["batch_tokens"]
     if batch_tokens is None:
         batch_tokens = before.batch_tokens if before else default_batch_tokens
+    if before is None:
+        check_texts(model, source, options["window"])
     if before is not None and part_tokens is None:
         characters = before.part_characters
     else:
@@ -291,6 +314,7 @@ class StoreJob:
     root: Path
     header: Header
     options: Mapping[str, Any]
+    should_stop: StopFlag | None = None
 
     def __call__(self, model: NeuronModel, part: Part) -> tuple[Path, Manifest]:
         """Write the part under another name; what is written so far is removed when that fails."""
@@ -305,6 +329,7 @@ class StoreJob:
                 list(self.header.layers),
                 targets=part.targets,
                 progress=False,
+                should_stop=self.should_stop,
                 **self.options,
             )
         except ValueError as error:
@@ -371,11 +396,10 @@ class StoreJob:
         return manifest
 
     def _failed(self, error: OSError, number: int) -> OSError:
-        kept = len(finished_numbers(self.root))
         return OSError(
             error.errno,
-            f"part {number} of {self.root} cannot be written ({error.strerror or error}); {kept} finished parts are"
-            " kept: make room and run the same call again, it goes on after them",
+            f"part {number} of {self.root} cannot be written ({error.strerror or error}); the finished parts are kept:"
+            " make room and run the same call again, it goes on after them",
         )
 
 
