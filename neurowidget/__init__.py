@@ -29,6 +29,9 @@ _NAMES = {
     "to_neurox": "neurowidget.extraction.neurox_files",
     "attribute": "neurowidget.analysis.attribution.attribute",
     "ablation_effects": "neurowidget.analysis.intervention.ablation_effects",
+    "typical_values": "neurowidget.analysis.intervention.typical_values",
+    "steering_sweep": "neurowidget.analysis.intervention.steering_sweep",
+    "steering_vector": "neurowidget.analysis.intervention.steering_vector",
     "mediation_effects": "neurowidget.analysis.intervention.mediation_effects",
     "patching_effects": "neurowidget.analysis.intervention.patching_effects",
     "top_examples": "neurowidget.analysis.examples.top_examples",
@@ -98,9 +101,12 @@ __all__ = [
     "ranking_from_array",
     "report",
     "show",
+    "steering_sweep",
+    "steering_vector",
     "targets",
     "to_neurox",
     "top_examples",
+    "typical_values",
 ]
 
 if TYPE_CHECKING:
@@ -115,6 +121,9 @@ if TYPE_CHECKING:
     from neurowidget.analysis.intervention.ablation_effects import ablation_effects
     from neurowidget.analysis.intervention.mediation_effects import mediation_effects
     from neurowidget.analysis.intervention.patching_effects import patching_effects
+    from neurowidget.analysis.intervention.steering_sweep import steering_sweep
+    from neurowidget.analysis.intervention.steering_vector import steering_vector
+    from neurowidget.analysis.intervention.typical_values import typical_values
     from neurowidget.analysis.ranking.rank_neurons import rank_neurons
     from neurowidget.explorers.neuron_explorer import NeuronExplorer
     from neurowidget.export.html import page
