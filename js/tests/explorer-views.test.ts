@@ -7,7 +7,8 @@ import { doseResponse } from "../src/views/dose-response";
 import { effectRows } from "../src/views/effect-rows";
 import { exampleList, excerpt, quantileName } from "../src/views/example-list";
 import { roundTo, startValue } from "../src/views/intervention-bar";
-import { percentileName, shortAblation } from "../src/views/neuron-card";
+import { shortAblation } from "../src/views/neuron-card";
+import { percentileName } from "../src/views/percentile";
 import { statusLine } from "../src/views/status-bar";
 import { argmax, tokenProfile } from "../src/views/token-profile";
 import "./stubs";
@@ -133,6 +134,7 @@ describe("examples", () => {
       "top",
       "90 %",
       "bottom",
+      "all groups",
     ]);
     el.querySelectorAll<HTMLElement>("[aria-label^=Quantile] button")[1].click();
     expect(onQuantile).toHaveBeenCalledWith("q90");

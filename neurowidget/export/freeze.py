@@ -20,7 +20,7 @@ def fallback(state: Mapping[str, Any]) -> str:
 
     It uses no script and no class, so it is the same in an untrusted notebook, on GitHub and in nbconvert.
     """
-    parts = [part for part in (_prediction(state), _tokens(state), _neurons(state)) if part]
+    parts = [part for part in (_prediction(state), _tokens(state), _neurons(state), _card(state)) if part]
     body = "".join(parts) or "<p>Nothing was computed when this output was made.</p>"
     summary = "Static copy, for where the live view cannot run"
     return f"<details><summary>{summary}</summary>{body}</details>"
@@ -67,6 +67,17 @@ def _neurons(state: Mapping[str, Any]) -> str:
     target, ablation = html.escape(str(effects["target"])), html.escape(str(effects["ablation"]))
     head = f"<p>Strongest neurons: effect on {target} of removing one ({ablation})</p>"
     return head + _table(("neuron", "effect"), [row["neuron"] for row in top[:20]], [row["value"] for row in top[:20]])
+
+
+def _card(state: Mapping[str, Any]) -> str:
+    card = state.get("_card") or {}
+    rows = [row for row in card.get("examples") or [] if row["quantile"] == "top"]
+    if not rows:
+        return ""
+    around = [(row["pieces"], row["focus"]) for row in rows]
+    shown = [f"{''.join(p[max(0, at - 8) : at])} [{p[at].strip()}] {''.join(p[at + 1 : at + 9])}" for p, at in around]
+    head = f"<p>{html.escape(str(card['neuron']))} fires on</p>"
+    return head + _table(("text", "activation"), shown, [row["values"][row["focus"]] for row in rows])
 
 
 def _table(heads: tuple[str, str], names: Sequence[str], values: Sequence[float | None]) -> str:

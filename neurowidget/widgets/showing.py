@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from neurowidget.results import Activations, Attribution, Effects, Prediction
+from neurowidget.results import Activations, Attribution, Effects, Examples, Prediction
+from neurowidget.results.explanations import Explanation
 from neurowidget.widgets.base import View
 
 
 def show(result: Any) -> View:
     """The widget that shows `result`; raises TypeError naming the kinds that have one."""
     from neurowidget.widgets.effect_panel import EffectPanel
+    from neurowidget.widgets.neuron_card import NeuronCard
     from neurowidget.widgets.neuron_heatmap import NeuronHeatmap
     from neurowidget.widgets.token_strip import TokenStrip
 
@@ -22,6 +24,11 @@ def show(result: Any) -> View:
         return NeuronHeatmap(result)
     if isinstance(result, Prediction):
         return EffectPanel(result)
+    if isinstance(result, Examples):
+        return NeuronCard(result)
+    if isinstance(result, Explanation):
+        return NeuronCard(None, result.neuron, explanations=[result])
     raise TypeError(
-        f"there is no view for {type(result).__name__}; results that have one: Activations, Attribution, Effects, Prediction"
+        f"there is no view for {type(result).__name__}; results that have one: "
+        "Activations, Attribution, Effects, Examples, Explanation, Prediction"
     )

@@ -36,7 +36,7 @@ def test_every_result_has_its_view(result, widget):
 
 
 def test_what_has_no_view_is_refused_with_the_list():
-    with pytest.raises(TypeError, match="Activations, Attribution, Effects, Prediction"):
+    with pytest.raises(TypeError, match="Activations, Attribution, Effects, Examples, Explanation, Prediction"):
         nw.show("text")
 
 

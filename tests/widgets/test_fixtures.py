@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from synthetic import activations, attribution, effects, prediction
+from synthetic_examples import examples, explanations
 
 from neurowidget.widgets.effect_panel import EffectPanel
+from neurowidget.widgets.neuron_card import NeuronCard
 from neurowidget.widgets.neuron_heatmap import NeuronHeatmap
 from neurowidget.widgets.token_strip import TokenStrip
 
@@ -19,6 +21,7 @@ WIDGETS = {
     "token-strip": lambda: TokenStrip(attribution()),
     "neuron-heatmap": lambda: NeuronHeatmap(activations()),
     "neuron-heatmap-effects": lambda: NeuronHeatmap(effects()),
+    "neuron-card": lambda: NeuronCard(examples(effects=True), "L1.mlp[2]", explanations=explanations()),
     "effect-panel": lambda: EffectPanel(prediction(0.75), prediction(0.25, ("L3.mlp[204] off (mean)",))),
 }
 

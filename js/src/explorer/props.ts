@@ -2,6 +2,7 @@
 import { maxAbs } from "../lib/colour";
 import { count, num, seconds, signed } from "../lib/format";
 import { sameInterventions } from "../lib/interventions";
+import type { Note } from "../lib/payload";
 import { given, type MatrixInfo, type Sort, type Status } from "../lib/snapshot";
 import { canAnswer, sweptAnswer } from "../lib/swept";
 import type { ExplorerHeaderProps } from "../views/explorer-header";
@@ -20,6 +21,7 @@ const MAP_HEIGHT = 568;
 const STARTERS = 16;
 const RTL = /^[^\p{L}]*[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}]/u;
 const READY: Status = { state: "ready" };
+const UNUSUAL: MatrixInfo = { name: "sd above its mean", of: "", signed: false, unit: "" };
 const ACTIVATION: MatrixInfo = { name: "activation", of: "", signed: true, unit: "" };
 
 export function headerProps(scene: Scene): ExplorerHeaderProps {
@@ -129,7 +131,8 @@ export function browserProps(scene: Scene): NeuronBrowserProps | null {
   const at = byEffect ? null : shownToken;
   const row = view.tab === "layer" && values ? Math.max(0, data.model.layers.indexOf(view.layer)) : null;
   const drawn = values ? data.drawn(values, at, row) : data.drawn(data.preview, null, null);
-  const sorts: Sort[] = ["index", "activation", "variance"];
+  const keys = data.keys(token);
+  const sorts: Sort[] = ["index", "activation", "variance", ...(keys.unusual ? (["unusual"] as const) : [])];
   return {
     view,
     model: data.model,
@@ -141,7 +144,7 @@ export function browserProps(scene: Scene): NeuronBrowserProps | null {
     token,
     shownToken: at,
     hoveredToken: now.hoveredToken,
-    keys: data.keys(token),
+    keys,
     sorts: !values ? ["index"] : effects ? [...sorts, "effect"] : sorts,
     colours: effects && data.activations ? ["activation", "effect"] : ["activation"],
     ranges: byEffect || !values ? ["text"] : ["text", "neuron", "fixed"],
@@ -164,8 +167,8 @@ export function rankedView(scene: Scene): RankedView {
   const by =
     view.color === "effect" || view.sort === "effect"
       ? "effect"
-      : view.sort === "variance"
-        ? "variance"
+      : view.sort === "variance" || (view.sort === "unusual" && data.mean)
+        ? view.sort
         : "activation";
   const rows = data.keys(token)[by] ?? [];
   const items = data.ranked(rows, data.effects);
@@ -193,6 +196,17 @@ export function rankedView(scene: Scene): RankedView {
       words: `the 100 that vary most ${corpus ? `in ${corpus}` : "over this text"}`,
     };
   }
+  if (by === "unusual") {
+    const where = token === null ? "at their most unusual token" : `at “${scene.piece(token)}”`;
+    const words = `the 100 most above what they do in ${scene.get("_spread")?.corpus ?? "the corpus"}, ${where}`;
+    return {
+      items,
+      info: UNUSUAL,
+      scale: scene.scales.spread(items[0]?.value ?? 1, scene.dark),
+      effect,
+      words,
+    };
+  }
   const words =
     token === null
       ? "the 100 strongest, each at its strongest token"
@@ -200,34 +214,61 @@ export function rankedView(scene: Scene): RankedView {
   return { items, info: ACTIVATION, scale: scene.activationScale(), effect, words };
 }
 
-/** What to click first: the neurons that matter most for the answer, or that are strongest at the locked token. */
-export function startProps(scene: Scene): { title: string; list: RankedListProps } {
+type First = "effect" | "activation" | "unusual";
+const FIRST: Record<First, string> = {
+  effect: "largest effect",
+  activation: "strongest",
+  unusual: "most unusual",
+};
+
+/** What to click first: the neurons that matter most for the answer, or that are strongest or most unusual at the locked token. */
+export function startProps(scene: Scene): StartProps {
   const { data, token, effects, now } = scene;
-  const { compare } = scene.view;
-  const byEffect = token === null && effects !== null;
-  const rows = data.keys(token)[byEffect ? "effect" : "activation"] ?? [];
+  const { compare, first } = scene.view;
+  const keys = data.keys(token);
+  const known = (["effect", "activation", "unusual"] as const).filter(
+    (one) => keys[one] && (one !== "effect" || token === null),
+  );
+  const by = first && known.includes(first) ? first : (known[0] ?? "activation");
   const saved = scene.live ? null : scene.get("_cards");
-  const items = data.starters(data.ranked(rows, data.effects), STARTERS, saved);
-  const title = compare
-    ? `Choose a neuron to compare with ${compare}`
-    : byEffect
-      ? `Start here: the largest effects on ${effects.target}`
-      : token === null
-        ? "Start here: the strongest neurons"
-        : `Strongest at “${scene.piece(token)}”`;
+  const items = data.starters(data.ranked(keys[by] ?? [], data.effects), STARTERS, saved);
+  const at = token === null ? "" : ` at “${scene.piece(token)}”`;
+  const what = by === "effect" && effects ? `largest effects on ${effects.target}` : `${FIRST[by]}${at}`;
+  const scale =
+    by === "effect" && effects
+      ? effects.scale
+      : by === "unusual"
+        ? scene.scales.starting(items[0]?.value ?? 1, scene.dark)
+        : scene.activationScale();
   return {
-    title,
+    title: compare
+      ? `Choose a neuron to compare with ${compare}`
+      : token === null
+        ? `Start here: the ${what}${by === "effect" ? "" : " neurons"}`
+        : `${what[0].toUpperCase()}${what.slice(1)}`,
+    choices: known.map((one) => [one, FIRST[one]] as const),
+    choice: by,
     list: {
       items,
-      info: byEffect ? effects.info : ACTIVATION,
-      scale: byEffect ? effects.scale : scene.activationScale(),
+      info: by === "effect" && effects ? effects.info : by === "unusual" ? UNUSUAL : ACTIVATION,
+      scale,
       effect:
-        effects && !byEffect ? { name: "effect", estimate: data.effectsOf?.method === "gradient" } : null,
+        effects && by !== "effect"
+          ? { name: "effect", estimate: data.effectsOf?.method === "gradient" }
+          : null,
       selected: null,
       pinned: scene.get("pinned_neurons") ?? [],
       hovered: now.hoveredNeuron,
     },
   };
+}
+
+export interface StartProps {
+  title: string;
+  /** The orders that there are, with their names. */
+  choices: (readonly [First, string])[];
+  choice: First;
+  list: RankedListProps;
 }
 
 export function cardProps(scene: Scene, neuron: string, other: string | null): NeuronCardProps {
@@ -257,6 +298,8 @@ export function cardProps(scene: Scene, neuron: string, other: string | null): N
     target: given(get("_before"))?.target?.name ?? card?.effect?.target ?? "the target",
     quantile: now.quantile,
     context: now.context,
+    note: noteOf(get("notes"), neuron),
+    notesFile: get("_notes_file") ?? "",
   };
 }
 
@@ -298,4 +341,6 @@ export function predictionProps(scene: Scene): PredictionBarsProps {
   return { before, after: after ?? null, pending, empty };
 }
 
+const noteOf = (notes: Record<string, Note> | undefined, neuron: string) =>
+  notes && Object.hasOwn(notes, neuron) ? notes[neuron] : null;
 const clip = (text: string) => (text.length > 48 ? `${text.slice(0, 48)}…` : text);

@@ -22,6 +22,7 @@ export class Scales {
   readonly removal = signedScale();
   readonly outside = memo(outside);
   readonly spread = memo((max: number, dark: boolean) => new Scale({ signed: false, max, dark }));
+  readonly starting = memo((max: number, dark: boolean) => new Scale({ signed: false, max, dark }));
 }
 
 /** What is not in the traits: where the pointer is, and what this view alone knows. */

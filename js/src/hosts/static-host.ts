@@ -26,7 +26,11 @@ export class StaticModel implements AnyModel<State> {
   #listeners = new Map<string, Set<Listener>>();
   #changed = new Set<string>();
 
-  constructor(readonly state: State) {}
+  /** `answers(command)` is what the page has been given to say to a message, such as `card L5.mlp[131]`. */
+  constructor(
+    readonly state: State,
+    readonly answers?: (command: string) => Promise<unknown> | null,
+  ) {}
 
   get(name: string): unknown {
     return this.state[name];
@@ -68,11 +72,17 @@ export class StaticModel implements AnyModel<State> {
     }
   }
 
-  send(content: { id?: string } | null): void {
-    queueMicrotask(() => {
-      const error = { type: "NoKernel", message: NO_KERNEL };
-      this.#emit("msg:custom", { id: content?.id, ok: false, error }, []);
-    });
+  send(content: { id?: string; kind?: string; neuron?: string } | null): void {
+    const reply = (answer: object) => this.#emit("msg:custom", { id: content?.id, ...answer }, []);
+    const refuse = (type: string, message: string) => reply({ ok: false, error: { type, message } });
+    const command = [content?.kind, content?.neuron].filter(Boolean).join(" ");
+    const answer = this.answers?.(command);
+    if (!answer) queueMicrotask(() => refuse("NoKernel", NO_KERNEL));
+    answer?.then(
+      (result) => reply({ ok: true, result }),
+      (error) =>
+        refuse("Damaged", `The page's answer to “${command}” cannot be read: ${error?.message ?? error}`),
+    );
   }
 
   /** How many listeners there are: none may be left when a view is gone. */
@@ -106,7 +116,7 @@ export async function boot(views: Record<string, Widget>): Promise<void> {
         const widget = Object.hasOwn(views, kind) ? views[kind] : null;
         if (!widget) throw new Error(`the page has no script for views of the kind ${JSON.stringify(kind)}`);
         await fillBuffers(record);
-        const model = models.get(id) ?? new StaticModel(record.state);
+        const model = models.get(id) ?? new StaticModel(record.state, (command) => answerOf(id, command));
         models.set(id, model);
         followHash(model);
         const { signal } = new AbortController();
@@ -162,6 +172,13 @@ async function fillBuffers(record: ViewRecord): Promise<void> {
     at[path[path.length - 1]] = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
   record.buffers = [];
+}
+
+/** The answer that the page was given to a command of a view, unpacked now; null when there is none. */
+function answerOf(id: string, command: string): Promise<unknown> | null {
+  const text = document.getElementById(`nw-answer ${id} ${command}`)?.textContent;
+  if (!text) return null;
+  return (async () => JSON.parse(new TextDecoder().decode(await inflate(toBytes(text.trim())))))();
 }
 
 async function inflate(bytes: Uint8Array): Promise<Uint8Array> {

@@ -1,7 +1,7 @@
 /** The numbers behind the explorer's views, decoded once and looked up many times. */
 
 import { decode, hasData, NdArray, type WireArray } from "./arrays";
-import { deviation, field } from "./field";
+import { deviation, field, unusual } from "./field";
 import { formatNeuron, parseNeuron } from "./neuron";
 import { strongest } from "./order";
 import type { Effects, Spread } from "./payload";
@@ -15,6 +15,8 @@ export interface RankedItem {
   effect: number | null;
   label?: string;
 }
+
+const NOT_SPECIAL: readonly boolean[] = [];
 
 export type SortKeys = Partial<Record<Sort, readonly Float32Array[]>>;
 
@@ -36,6 +38,8 @@ export class ExplorerData {
   /** (layer, neuron). */
   effects: NdArray | null = null;
   spread: NdArray | null = null;
+  /** The mean of each neuron over the corpus that `spread` is of. */
+  mean: NdArray | null = null;
   effectsOf: Effects | null = null;
   #decoded = new WeakMap<object, NdArray>();
   #columns = new Map<string, Float32Array | null>();
@@ -52,7 +56,9 @@ export class ExplorerData {
     this.preview = this.#array(get("_preview"));
     this.effectsOf = given(get("_effects") as Effects | null);
     this.effects = this.#array(this.effectsOf?.values);
-    this.spread = this.#array((get("_spread") as Spread | null)?.values);
+    const spread = given(get("_spread") as Spread | null);
+    this.spread = this.#array(spread?.values);
+    this.mean = this.#array(spread?.mean);
   }
 
   #array(spec: unknown): NdArray | null {
@@ -112,18 +118,21 @@ export class ExplorerData {
 
   /** Rows (layer, neuron) to order by; `token` is the locked one, so that hovering moves nothing. */
   keys(token: number | null): SortKeys {
-    const { effects, spread, activations } = this;
+    const { effects, spread, mean, activations } = this;
     const keys: SortKeys = {};
     if (activations) keys.activation = this.#activationRows(activations, token);
     if (spread) keys.variance = this.#spreadRows(spread);
     else if (activations && activations.shape[1] > 1) keys.variance = this.#deviation(activations);
     if (effects) keys.effect = this.#effectRows(effects);
+    if (activations && spread && mean)
+      keys.unusual = this.#unusual(activations, mean, spread, token, this.tokens?.special ?? NOT_SPECIAL);
     return keys;
   }
   #activationRows = memo(field);
   #spreadRows = memo((array: NdArray) => field(array, null));
   #effectRows = memo((array: NdArray) => field(array, null));
   #deviation = memo(deviation);
+  #unusual = memo(unusual);
 
   /** What a map shows: rows (layer, neuron) at a token, or one layer with all its tokens as a single row. */
   drawn = memo((array: NdArray | null, token: number | null, row: number | null) =>

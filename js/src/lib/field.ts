@@ -56,3 +56,31 @@ export function deviation(matrix: NdArray): Float32Array[] {
     return Float32Array.from(sum, (s, i) => Math.sqrt(Math.max(0, squares[i] / tokens - (s / tokens) ** 2)));
   });
 }
+
+/**
+ * How far each neuron is above what it does in a corpus, in standard deviations, at `token` or where that is most over
+ * the tokens that are not special: rows of (layer, neuron). NaN where it is not above its mean, or never varies.
+ */
+export function unusual(
+  activations: NdArray,
+  mean: NdArray,
+  deviation: NdArray,
+  token: number | null,
+  special: readonly boolean[],
+): Float32Array[] {
+  const [layers, tokens, width] = activations.shape;
+  const all = Array.from({ length: tokens }, (_, t) => t).filter((t) => !special[t]);
+  const looked = token !== null && token >= 0 && token < tokens ? [token] : all;
+  return Array.from({ length: layers }, (_, layer) => {
+    const best = new Float32Array(width).fill(Number.NaN);
+    for (const t of looked) {
+      const row = activations.row(layer, t);
+      for (let i = 0; i < width; i++) if (!(row[i] <= best[i])) best[i] = row[i];
+    }
+    const [usual, spread] = [mean.row(layer), deviation.row(layer)];
+    return best.map((value, i) => {
+      const z = spread[i] > 0 ? (value - usual[i]) / spread[i] : Number.NaN;
+      return z > 0 ? z : Number.NaN;
+    });
+  });
+}

@@ -17,15 +17,67 @@ export interface Corpus {
   min: number;
   max: number;
   mean: number;
+  /** Where the activations of the text on screen stand; empty where there is none. */
   percentile: number[];
+  sd?: number | null;
+  /** The share of tokens with a value above 0. */
+  positive?: number | null;
+  /** Of value and effect on `target`, over all tokens. */
+  correlation?: number | null;
+  target?: string | null;
 }
 
 export interface Example {
   quantile: string;
   pieces: string[];
   special: boolean[];
-  values: number[];
+  /** null where no value was kept. */
+  values: (number | null)[];
   focus: number;
+  /** Positions that attention rests on: not counted, not coloured. */
+  sink?: number[];
+  /** The number of its text in the corpus. */
+  text?: number;
+  /** Whether the text goes on before and after the pieces. */
+  cut?: [boolean, boolean];
+  /** F(clean) − F(neuron at its mean here). */
+  effect?: number | null;
+}
+
+export interface Statement {
+  text: string;
+  score: number | null;
+  sign: number;
+  count: number;
+}
+
+/** What a neuron may stand for, made on one half of the sentences and scored on the other. */
+export interface Explained {
+  method: string;
+  statements: Statement[];
+  /** How many statements more there are. */
+  more: number;
+  statement_score: string;
+  score: number | null;
+  score_name: string;
+  range: [number, number];
+  chance: number | null;
+  /** The same score for random neurons, each explained by the same method. */
+  controls: (number | null)[];
+  control_mean: number | null;
+  control_95: number | null;
+  warnings: string[];
+}
+
+export interface TopWord {
+  text: string;
+  value: number | null;
+  count: number;
+}
+
+export interface Note {
+  text: string;
+  tags: string[];
 }
 
 export interface CardEffect {
@@ -54,19 +106,27 @@ export interface Dose {
   high: number;
 }
 
-export type CardPart = "corpus" | "examples" | "effect" | "held_out" | "dose" | "off" | "toward";
+export type CorpusPart = "corpus" | "examples" | "explanations";
+export type CardPart = CorpusPart | "effect" | "held_out" | "dose" | "off" | "toward";
 
-export interface Card {
+/** What a corpus says about a neuron. */
+export interface CorpusCard {
   neuron: string;
-  activation: number[];
   corpus: Corpus | null;
   examples: Example[];
+  /** The token types with the largest values. */
+  words?: TopWord[];
+  explanations?: Explained[];
+  missing: Partial<Record<CardPart, string>>;
+}
+
+export interface Card extends CorpusCard {
+  activation: number[];
   effect: CardEffect | null;
   held_out: HeldOut | null;
   dose: Dose | null;
   off: Prediction | null;
   toward: { label: string; value: number }[];
-  missing: Partial<Record<CardPart, string>>;
 }
 
 export interface Attribution {
@@ -90,7 +150,9 @@ export interface Effects {
 }
 
 export interface Spread {
+  /** Standard deviation of each neuron over the corpus, (layer, neuron), and its mean. */
   values: WireArray;
+  mean?: WireArray | null;
   corpus: string;
   tokens: number;
 }
@@ -99,6 +161,8 @@ export interface ExplorerView extends ViewState {
   /** What colours the tokens. */
   tokens: "activation" | "attribution";
   compare: string | null;
+  /** What orders the first list of neurons; "": what fits the selection. */
+  first: "" | "effect" | "activation" | "unusual";
 }
 
 export const DEFAULT_VIEW: ExplorerView = {
@@ -109,6 +173,7 @@ export const DEFAULT_VIEW: ExplorerView = {
   range: "text",
   tokens: "activation",
   compare: null,
+  first: "",
 };
 
 export interface ExplorerState extends BaseState {
@@ -135,4 +200,6 @@ export interface ExplorerState extends BaseState {
   _held_out_name: string;
   _legend: { seconds: number; method: string; neurons: number } | null;
   _prompts?: string[];
+  notes?: Record<string, Note>;
+  _notes_file?: string;
 }

@@ -64,7 +64,7 @@ export interface ModelInfo {
   hash: string;
 }
 
-export type Sort = "index" | "activation" | "variance" | "effect";
+export type Sort = "index" | "activation" | "variance" | "effect" | "unusual";
 export type RangeKind = "text" | "neuron" | "fixed";
 
 export interface ViewState {

@@ -62,6 +62,7 @@ const SORTS: Record<Sort, string> = {
   activation: "by activation",
   variance: "by spread",
   effect: "by effect",
+  unusual: "most unusual first",
 };
 const COLOURS = { activation: "activation", effect: "effect" } as const;
 

@@ -3,11 +3,15 @@ import type { Scale } from "../lib/colour";
 import { h, replace, setText } from "../lib/dom";
 import { count, num, signed } from "../lib/format";
 import type { Intervention, InterventionKind } from "../lib/interventions";
-import type { Card, CardPart } from "../lib/payload";
+import type { Card, CardPart, Corpus, Note } from "../lib/payload";
+import { section } from "./card-section";
 import { density } from "./density";
 import { doseResponse } from "./dose-response";
 import { effectRows } from "./effect-rows";
-import { exampleList } from "./example-list";
+import { exampleList, type Looked } from "./example-list";
+import { explanationList } from "./explanation-list";
+import { type NeuronNotesHandlers, neuronNotes } from "./neuron-notes";
+import { percentileName } from "./percentile";
 import { argmax, tokenProfile } from "./token-profile";
 
 export interface NeuronCardProps {
@@ -32,9 +36,11 @@ export interface NeuronCardProps {
   target: string;
   quantile: string;
   context: number;
+  note: Note | null;
+  notesFile: string;
 }
 
-export interface NeuronCardHandlers {
+export interface NeuronCardHandlers extends NeuronNotesHandlers {
   onPin?(neuron: string): void;
   onCompare?(neuron: string): void;
   /** Asked for by a button: switch off, set, scale; pressed again, it is undone. */
@@ -52,8 +58,10 @@ const ACTS: [InterventionKind, string, string][] = [
   ["scale", "Scale", "Multiply its value at every token"],
 ];
 
-export function neuronCard(el: HTMLElement, handlers: NeuronCardHandlers = {}) {
+export function neuronCard(el: HTMLElement, handlers: NeuronCardHandlers) {
   let neuron = "";
+  /** What the density shows: the token of this text, unless one of an example is looked at. */
+  let standing: { corpus: Corpus | null; value: number | null } = { corpus: null, value: null };
   const name = h("h3", { class: "nw-card-name" });
   const pin = h(
     "button",
@@ -81,7 +89,9 @@ export function neuronCard(el: HTMLElement, handlers: NeuronCardHandlers = {}) {
   const corpusPart = section("In the corpus");
   const dosePart = section("If it were set");
   const examplePart = section("Fires on");
+  const explanationPart = section("May stand for");
   const towardPart = section("Pushes toward");
+  const notePart = section("Notes");
   const box = h(
     "article",
     { class: "nw-card" },
@@ -91,7 +101,9 @@ export function neuronCard(el: HTMLElement, handlers: NeuronCardHandlers = {}) {
     effectPart.el,
     h("div", { class: "nw-card-pair" }, corpusPart.el, dosePart.el),
     examplePart.el,
+    explanationPart.el,
     towardPart.el,
+    notePart.el,
   );
   const bare = h("p", { class: "nw-missing" });
   box.append(bare);
@@ -107,7 +119,11 @@ export function neuronCard(el: HTMLElement, handlers: NeuronCardHandlers = {}) {
   const examples = exampleList(examplePart.body, {
     onQuantile: (quantile) => handlers.onQuantile?.(quantile),
     onContext: (context) => handlers.onContext?.(context),
+    onHover: (looked: Looked | null) =>
+      histogram.update(looked ? { corpus: standing.corpus, value: looked.value } : standing),
   });
+  const explanations = explanationList(explanationPart.body);
+  const noted = neuronNotes(notePart.body, handlers);
 
   return {
     update(props: NeuronCardProps) {
@@ -152,7 +168,8 @@ export function neuronCard(el: HTMLElement, handlers: NeuronCardHandlers = {}) {
           ),
       );
       corpusPart.note.title = corpus ? `${corpus.name}, ${count(corpus.tokens, "token")}` : "";
-      histogram.update({ corpus, value: at === null ? null : (values?.[at] ?? null) });
+      standing = { corpus, value: at === null ? null : (values?.[at] ?? null) };
+      histogram.update(standing);
 
       dosePart.show(card?.dose ? null : absent("dose"));
       dosePart.note.title = props.target;
@@ -188,13 +205,18 @@ export function neuronCard(el: HTMLElement, handlers: NeuronCardHandlers = {}) {
         context: props.context,
       });
 
+      explanationPart.el.hidden = !card?.explanations?.length && !card?.words?.length;
+      explanations.update({ explanations: card?.explanations ?? [], words: card?.words ?? [] });
+      notePart.el.hidden = !live && !props.note;
+      noted.update({ neuron, note: props.note, live, file: props.notesFile });
+
       towardPart.el.hidden = !card?.toward.length && !card?.missing.toward;
       towardPart.show(card?.toward.length ? null : absent("toward"));
       setText(towardPart.note, card?.toward.length ? "direct path only, approximate" : "");
       replace(towardPart.body, card?.toward.length ? pushes(card.toward) : null);
     },
     destroy() {
-      for (const view of [profile, effects, histogram, dose, examples]) view.destroy();
+      for (const view of [profile, effects, histogram, dose, examples, explanations, noted]) view.destroy();
       box.remove();
     },
   };
@@ -203,22 +225,6 @@ export function neuronCard(el: HTMLElement, handlers: NeuronCardHandlers = {}) {
 /** "mean over the bundled sample (4,650 tokens)" -> "mean ablation"; the tooltip has it all. */
 export function shortAblation(ablation: string): string {
   return `${ablation.split(" ")[0]} ablation`;
-}
-
-/** 98.7 -> "98.7th percentile"; the ends never read as 0 or 100 unless they are. */
-export function percentileName(value: number): string {
-  const text =
-    value > 99.95 && value < 100
-      ? ">99.9"
-      : value < 0.05 && value > 0
-        ? "<0.1"
-        : String(Number(value.toFixed(1)));
-  return `${text}${ordinal(text)} percentile`;
-}
-
-function ordinal(text: string): string {
-  if (/\.|1[123]$/.test(text)) return "th";
-  return { "1": "st", "2": "nd", "3": "rd" }[text.slice(-1)] ?? "th";
 }
 
 function pushes(toward: Card["toward"]): HTMLElement {
@@ -238,33 +244,4 @@ function pushes(toward: Card["toward"]): HTMLElement {
       );
     }),
   );
-}
-
-/** A part of the card with a fixed place: its picture, or the words for why there is none. */
-function section(title: string, formula = "") {
-  const note = h("span", { class: "nw-section-note nw-small nw-muted" });
-  const body = h("div", { class: "nw-section-body" });
-  const missing = h("p", { class: "nw-missing", hidden: true });
-  const el = h(
-    "section",
-    { class: "nw-section" },
-    h(
-      "h4",
-      null,
-      h("span", null, title, formula && h("span", { class: "nw-formula nw-small nw-muted" }, formula)),
-      note,
-    ),
-    body,
-    missing,
-  );
-  return {
-    el,
-    note,
-    body,
-    show(absent: string | null) {
-      body.hidden = absent !== null;
-      missing.hidden = absent === null;
-      setText(missing, absent ?? "");
-    },
-  };
 }

@@ -17,7 +17,7 @@ import { Edits } from "../lib/edits";
 import { ExplorerData } from "../lib/explorer-data";
 import type { Intervention, InterventionKind } from "../lib/interventions";
 import { parseNeuron } from "../lib/neuron";
-import { type Card, DEFAULT_VIEW, type ExplorerState, type ExplorerView } from "../lib/payload";
+import { type Card, DEFAULT_VIEW, type ExplorerState, type ExplorerView, type Note } from "../lib/payload";
 import { ablationOf } from "../lib/swept";
 import { defineWidget } from "../lib/widget";
 import { explorerHeader } from "../views/explorer-header";
@@ -54,6 +54,8 @@ const TRAITS = [
   "_held_out_name",
   "_legend",
   "_prompts",
+  "notes",
+  "_notes_file",
   "_live",
   "_notes",
   "_status",
@@ -199,7 +201,16 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
   const first = h("div", null);
   const second = h("div", { hidden: true });
   const startTitle = h("h3", null);
-  const start = h("section", { class: "nw-start-list" }, startTitle);
+  const startOrder = h("select", {
+    class: "nw-small",
+    "aria-label": "Order of the list",
+    onchange: () => setView({ first: startOrder.value as ExplorerView["first"] }),
+  });
+  const start = h(
+    "section",
+    { class: "nw-start-list" },
+    h("div", { class: "nw-row" }, startTitle, startOrder),
+  );
   const startList = rankedList(start, {
     onSelect: (neuron, add) => (add && neuron ? pin(neuron) : lockNeuron(neuron)),
     onHover: (neuron) => hover(neuron, null),
@@ -230,6 +241,7 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
       now.context = size;
       redraw();
     },
+    onNote: (neuron: string, note: Note) => requests.send("note", { neuron, ...note }),
   };
   const card = neuronCard(first, cardEvents);
   const otherCard = neuronCard(second, cardEvents);
@@ -274,8 +286,15 @@ export default defineWidget<ExplorerState>("neuron-explorer", (context) => {
     }
     start.hidden = Boolean(s.neuron) || !neurons;
     if (!start.hidden) {
-      const { title, list } = startProps(s);
+      const { title, choices, choice, list } = startProps(s);
       setText(startTitle, title);
+      startOrder.hidden = choices.length < 2;
+      const offered = choices.map(([value]) => value).join();
+      if (startOrder.dataset.values !== offered) {
+        startOrder.dataset.values = offered;
+        replace(startOrder, ...choices.map(([value, name]) => h("option", { value }, name)));
+      }
+      startOrder.value = choice;
       startList.update(list);
     }
   }
