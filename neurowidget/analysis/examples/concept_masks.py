@@ -10,12 +10,17 @@ import numpy as np
 from neurowidget.analysis.examples.evidence import Evidence
 from neurowidget.extraction.concepts import marks_of
 from neurowidget.extraction.sentence import Sentence, joined_words
+from neurowidget.extraction.store import ActivationStore
+from neurowidget.results.activations import Activations
 
 MOST_CLASSES = 200
 
 
 def concept_masks(
-    source: Any, evidence: Evidence, concepts: Mapping[str, Any] | None, labels: str | Sequence[str] | None
+    source: Activations | ActivationStore,
+    evidence: Evidence,
+    concepts: Mapping[str, Any] | None,
+    labels: str | Sequence[str] | None,
 ) -> tuple[list[str], np.ndarray]:
     """The names of the concepts and a mask bool (concept, row) over the rows of `evidence`.
 
@@ -41,10 +46,9 @@ def concept_masks(
     return list(kept), np.stack(list(kept.values()))
 
 
-def label_sets(source: Any, labels: str | Sequence[str] | None, needed: bool) -> list[str]:
+def label_sets(source: Activations | ActivationStore, labels: str | Sequence[str] | None, needed: bool) -> list[str]:
     """The names of the sets of labels that are asked for; raises ValueError for one that the source has not."""
-    given = getattr(source, "labels", None)
-    there = list(given) if isinstance(given, Mapping) else [] if given is None else ["label"]
+    there = list(source.label_names) if isinstance(source, ActivationStore) else _names(source.labels)
     if labels is not None:
         wanted = [labels] if isinstance(labels, str) else list(labels)
         if missing := [name for name in wanted if name not in there]:
@@ -60,13 +64,17 @@ def label_sets(source: Any, labels: str | Sequence[str] | None, needed: bool) ->
     return there if needed else []
 
 
+def _names(labels: Any) -> list[str]:
+    return list(labels) if isinstance(labels, Mapping) else [] if labels is None else ["label"]
+
+
 def _add(found: dict[str, np.ndarray], name: str, mask: np.ndarray) -> None:
     if name in found:
         raise ValueError(f"two concepts are called {name!r}: rename the one in concepts=")
     found[name] = mask
 
 
-def _classes(source: Any, evidence: Evidence, name: str) -> dict[str, np.ndarray]:
+def _classes(source: Activations | ActivationStore, evidence: Evidence, name: str) -> dict[str, np.ndarray]:
     """The classes of one set of labels over the rows; rows without a label are in none of them."""
     every = list(source.row_labels(name))
     values = [every[row] for row in evidence.rows.tolist()]
@@ -83,7 +91,7 @@ def _classes(source: Any, evidence: Evidence, name: str) -> dict[str, np.ndarray
     return {str(value): codes == i for i, value in enumerate(present)}
 
 
-def _ruled(source: Any, evidence: Evidence, name: str, rule: Any) -> np.ndarray:
+def _ruled(source: Activations | ActivationStore, evidence: Evidence, name: str, rule: Any) -> np.ndarray:
     """One concept by rule, or by a mask over the rows of the source."""
     if isinstance(rule, np.ndarray) or (isinstance(rule, list | tuple) and rule and isinstance(rule[0], bool)):
         mask = np.asarray(rule)

@@ -6,6 +6,7 @@ where the gradient promises most (see `token_search`), so that every text on the
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from neurowidget.results.explanations import Explanation, Statement
 if TYPE_CHECKING:
     from neurowidget.models.loading import NeuronModel
 
+GENERATED = "generated"
 _SEARCH = 2  # random stream of the seed
 
 
@@ -33,7 +35,7 @@ def corpus_generation(
     sign: int = 1,
     length: int = 8,
     restarts: int = 4,
-    steps: int = 20,
+    steps: int = 30,
     candidates: int = 64,
     random_texts: int = 256,
     from_corpus: bool = True,
@@ -64,81 +66,84 @@ def corpus_generation(
     for number, (part, column) in enumerate(columns):
         search = TokenSearch(model, neurons[number], sign, length, should_stop)
         rng = np.random.default_rng([seed, _SEARCH, neurons[number].index])
-        rows, values, starts, chance = _found(
-            search, part, column, restarts, steps, candidates, random_texts, from_corpus, rng
-        )
-        mean, spread = part.moments_of(column)
+        found = _searched(search, part, column, restarts, steps, candidates, random_texts, from_corpus, rng)
         held = part.peaks(column, sign, held_out=True)[:1]
-        best = float(values.max()) if len(values) else float("nan")
-        beyond = best - sign * float(part.values[held[0], column]) if len(held) else float("nan")
-        scores.append(beyond / spread)
+        highest = sign * float(part.values[held[0], column]) if len(held) else float("nan")
+        best = float(found.values.max()) if len(found.values) else float("nan")
+        scores.append((best - highest) / part.moments_of(column)[1])
         if number == 0:
-            statements = _statements(search, part, rows, values, starts, chance, (mean, spread))
+            statements = _statements(search, part, found)
     return verdict(
         source, parts[0], "corpus_generation", statements, np.array(scores), neurons,
         statement_score="highest activation in the text",
         score_name="standard deviations beyond the highest held-out activation",
         score_range=(float("-inf"), float("inf")),
-        warnings=[] if any(s.details["kind"] == "generated" for s in statements) else
+        warnings=[] if any(s.details["kind"] == GENERATED for s in statements) else
         [f"No text of {length} tokens was found whose tokens are these again."],
         seed=seed, sign=sign, length=length, restarts=restarts, steps=steps, candidates=candidates,
         random_texts=random_texts, from_corpus=from_corpus,
     )  # fmt: skip
 
 
-def _found(
+@dataclass(frozen=True)
+class _Found:
+    """Sequences (row, length), their values and where each began; of the random ones the best, its value, their number."""
+
+    rows: np.ndarray
+    values: np.ndarray
+    starts: list[str]
+    chance: np.ndarray
+    chance_value: float
+    drawn: int
+
+
+def _searched(
     search: TokenSearch, part: Evidence, column: int, restarts: int, steps: int, candidates: int, random_texts: int,
     from_corpus: bool, rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray, list[str], tuple[np.ndarray, float]]:  # fmt: skip
-    """The last sequences of the search, their values and where each began; and the best random sequence with its value."""
+) -> _Found:  # fmt: skip
+    """What the search ends with, from the best random sequences and, where asked for, from the best of the corpus."""
     drawn = search.random(random_texts, rng)
     values = search.values(drawn)
     order = np.argsort(-values, kind="stable")[:restarts]
     rows, starts = drawn[order], ["random"] * len(order)
-    chance = (rows[0], float(values[order[0]])) if len(order) else (np.zeros(0, np.int64), float("nan"))
     peak = part.peaks(column, search.sign)[:1]
     if from_corpus and len(peak):
         text = part.texts[part.sentence[peak[0]]]
         window = window_around(search.model, text, int(part.start[peak[0]]), search.length)
         row = np.array([window], dtype=np.int64)
         if row.shape[1] == search.length and search.survives(row)[0]:
-            rows, starts = np.concatenate([rows.reshape(-1, search.length), row]), [*starts, "corpus"]
-    if not len(rows):
-        return rows, np.zeros(0), starts, chance
-    rows, found = search.climb(rows, steps, candidates, rng)
-    return rows, found, starts, chance
+            rows, starts = np.concatenate([rows, row]), [*starts, "corpus"]
+    found = search.climb(rows, steps, candidates, rng) if len(rows) else (rows, np.zeros(0))
+    chance = drawn[order[0]] if len(order) else np.zeros(0, np.int64)
+    return _Found(*found, starts, chance, float(values.max(initial=-np.inf)), len(drawn))
 
 
-def _statements(
-    search: TokenSearch, part: Evidence, rows: np.ndarray, values: np.ndarray, starts: list[str],
-    chance: tuple[np.ndarray, float], moments: tuple[float, float],
-) -> list[Statement]:  # fmt: skip
+def _statements(search: TokenSearch, part: Evidence, found: _Found) -> list[Statement]:
     """The texts found, best first, and after them the best of the corpus and of random texts, with sign 0."""
     tokenizer, sign = search.model.tokenizer, search.sign
+    mean, spread = part.moments_of(0)
 
-    def details(kind: str, value: float, **more: Any) -> dict[str, Any]:
-        return {"kind": kind, "standard_deviations": (value - moments[0]) / moments[1], **more}
+    def statement(kind: str, text: str, value: float, **more: Any) -> Statement:
+        details = {"kind": kind, "standard_deviations": (value - mean) / spread, **more}
+        return Statement(text, value, sign if kind == GENERATED else 0, 0, details)
 
-    found, seen = [], set()
-    for i in np.argsort(-values, kind="stable").tolist():
-        text, value = decode(tokenizer, rows[i].tolist()), float(sign * values[i])
-        if text in seen:
-            continue
-        seen.add(text)
-        at = search.peak(rows[i])
-        more = {
-            "start": starts[i],
-            "at": at,
-            "piece": decode(tokenizer, [int(rows[i][at])]),
-            "ids": tuple(rows[i].tolist()),
-        }
-        found.append(Statement(text, value, sign, 0, details("generated", value, **more, texts_run=search.runs)))
+    told: dict[str, Statement] = {}
+    for i in np.argsort(-found.values, kind="stable").tolist():
+        row = found.rows[i]
+        text, at = decode(tokenizer, row.tolist()), search.peak(row)
+        if text not in told:
+            told[text] = statement(
+                GENERATED, text, float(sign * found.values[i]), start=found.starts[i], at=at,
+                piece=decode(tokenizer, [int(row[at])]), ids=tuple(row.tolist()), texts_run=search.runs,
+            )  # fmt: skip
     first, second = part.peaks(0, sign)[:1], part.peaks(0, sign, held_out=True)[:1]
     best = max([*first.tolist(), *second.tolist()], key=lambda row: sign * part.values[row, 0])
-    value, text = float(part.values[best, 0]), part.texts[part.sentence[best]]
+    text = part.texts[part.sentence[best]]
     piece = text[part.start[best] : part.end[best]]
-    found.append(Statement(text, value, 0, 1, details("best example of the corpus", value, piece=piece)))
-    if len(chance[0]):
-        value = sign * chance[1]
-        found.append(Statement(decode(tokenizer, chance[0].tolist()), value, 0, 0, details("random tokens", value)))
-    return found
+    beside = [statement("best example of the corpus", text, float(part.values[best, 0]), piece=piece)]
+    if found.drawn:
+        value = sign * found.chance_value
+        beside.append(
+            statement("random tokens", decode(tokenizer, found.chance.tolist()), value, texts_run=found.drawn)
+        )
+    return [*told.values(), *beside]

@@ -17,6 +17,7 @@ class Evidence:
 
     A row is a token or a word that is not special, as the source has them, in order. `held_out` is True in the sentences
     that an explanation is scored on and must not be made from. `rows` are the rows of the source that were kept.
+    `moments` are the mean and standard deviation over a corpus, where the rows were chosen from one.
     """
 
     neurons: tuple[Neuron, ...]
@@ -29,9 +30,8 @@ class Evidence:
     texts: tuple[str, ...]
     level: str  # "token" or "word"
     rows: np.ndarray
-    moments: tuple[float, float] | None = (
-        None  # mean and standard deviation over a corpus of which these rows were chosen
-    )
+    moments: tuple[float, float] | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)

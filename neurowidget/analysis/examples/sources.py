@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurowidget.analysis.examples.evidence import Evidence
+from neurowidget.extraction.store import ActivationStore
 from neurowidget.neuron import Neuron, as_neuron
+from neurowidget.results.activations import Activations
 from neurowidget.results.examples import Examples
 from neurowidget.results.tokens import Tokens
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from neurowidget.models.loading import NeuronModel
 
 _SPLIT, _CONTROLS = 0, 1  # random streams of one seed
+_FEW_TEXTS, _SINK = 10, 0.2
 
 
 def evidence_of(source: Any, neuron: Neuron | str, controls: int, seed: int) -> list[Evidence]:
@@ -29,7 +32,7 @@ def evidence_of(source: Any, neuron: Neuron | str, controls: int, seed: int) -> 
     neuron = as_neuron(neuron)
     if isinstance(source, Examples):
         return _own_contexts(source, neuron, controls, seed)
-    if hasattr(source, "neuron") and hasattr(source, "tokens"):
+    if isinstance(source, Activations | ActivationStore):
         return [_shared_rows(source, neuron, controls, seed)]
     raise TypeError(
         f"expected Activations (nw.extract), a store (nw.open_store) or Examples (nw.top_examples), got"
@@ -44,21 +47,39 @@ def needed_model(model: NeuronModel | None, method: str) -> NeuronModel:
     return model
 
 
-def _shared_rows(source: Any, neuron: Neuron, controls: int, seed: int) -> Evidence:
+def _shared_rows(source: Activations | ActivationStore, neuron: Neuron, controls: int, seed: int) -> Evidence:
     own = np.asarray(source.neuron(neuron), dtype=np.float32)
     tokens = tokens_of_source(source, neuron)
-    if len(tokens) != len(own):
-        raise ValueError(f"{neuron} has {len(own)} values for {len(tokens)} tokens of the source")
     kept = np.flatnonzero(~tokens.special & np.isfinite(own))
-    others = random_neurons(neuron, width_of_source(source, neuron), controls, seed)
-    columns = [own[kept]]
-    chosen = [neuron]
-    for other in others:
+    chosen, columns = [neuron], [own[kept]]
+    for other in random_neurons(neuron, width_of_source(source, neuron), controls, seed):
         column = np.asarray(source.neuron(other), dtype=np.float32)[kept]
         if np.isfinite(column).all():
             chosen.append(other)
             columns.append(column)
-    return of_rows(tuple(chosen), np.stack(columns, axis=1), tokens, kept, seed)
+    evidence = of_rows(tuple(chosen), np.stack(columns, axis=1), tokens, kept, seed)
+    first = np.diff(evidence.sentence, prepend=-1) != 0
+    if not rests_on_first(evidence, first):
+        return evidence
+    left = of_rows(tuple(chosen), evidence.values[~first], tokens, kept[~first], seed)
+    return replace(left, notes=(
+        "The first tokens of the texts are left out: the neurons have the same values at all of them, whatever they are"
+        " (attention rests there).",
+    ))  # fmt: skip
+
+
+def rests_on_first(evidence: Evidence, first: np.ndarray) -> bool:
+    """Whether the first tokens of texts are sinks: different tokens at which the neurons hardly differ.
+
+    Their standard deviation there is less than a fifth of that elsewhere, in the median of the neurons (measured at the
+    sinks of SmolLM2: 0 to 0.13; at the first tokens of layers without one, and of MiniLM, 0.2 and more).
+    """
+    words = {evidence.words[row] for row in np.flatnonzero(first).tolist()}
+    if evidence.level == "word" or first.sum() < _FEW_TEXTS or 2 * len(words) < min(first.sum(), 100) or first.all():
+        return False
+    there, elsewhere = evidence.values[first].std(axis=0), evidence.values[~first].std(axis=0)
+    known = elsewhere > 0
+    return bool(known.any() and np.median(there[known] / elsewhere[known]) < _SINK)
 
 
 def _own_contexts(source: Examples, neuron: Neuron, controls: int, seed: int) -> list[Evidence]:
@@ -144,24 +165,15 @@ def random_neurons(neuron: Neuron, width: int, count: int, seed: int) -> list[Ne
     return [replace(neuron, index=int(index)) for index in drawn]
 
 
-def tokens_of_source(source: Any, neuron: Neuron) -> Tokens:
-    """The tokens that a neuron of a source has one value for, each."""
-    name = f"{neuron.stack}.{neuron.site}" if neuron.stack else neuron.site
-    if hasattr(source, "tokens_for"):
-        found = source.tokens_for(name)
-    else:
-        found = source.tokens(slice(None)) if callable(source.tokens) else source.tokens
-    if not isinstance(found, Tokens):
-        raise TypeError(f"the tokens of a source should be Tokens, got {type(found).__name__}")
-    return found
+def tokens_of_source(source: Activations | ActivationStore, neuron: Neuron) -> Tokens:
+    """The tokens for which a neuron of a source has one value each."""
+    if isinstance(source, Activations):
+        return source.tokens_for(f"{neuron.stack}.{neuron.site}" if neuron.stack else neuron.site)
+    return source.tokens_table(slice(None), "decoder" if neuron.stack == "decoder" else "")
 
 
-def width_of_source(source: Any, neuron: Neuron) -> int:
-    """How many neurons the source has at the site of a neuron."""
-    plain = neuron.site
-    names = [f"{neuron.stack}.{plain}"] if neuron.stack else [plain, f"encoder.{plain}"]
-    values = getattr(source, "values", None) or {}
-    for name in [*names, plain]:
-        if name in values:
-            return int(values[name].shape[2])
-    return int(source.width(names[0]))
+def width_of_source(source: Activations | ActivationStore, neuron: Neuron) -> int:
+    """How many neurons the source has at the site of a neuron that it has."""
+    names = [f"{neuron.stack}.{neuron.site}"] if neuron.stack else [neuron.site, f"encoder.{neuron.site}"]
+    name = next((name for name in [*names, neuron.site] if name in source.layers), names[0])
+    return int(source[name].shape[2])

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _RESERVED = re.compile(r"[\[<]\|?(unused|reserved|extra_id|madeup)[^\]>]*[\]>]", re.IGNORECASE)
 _TRIES = 50
+ROUND = 6
 
 
 class TokenSearch:
@@ -122,21 +123,29 @@ class TokenSearch:
         return np.asarray(gains.cpu().numpy())
 
     def climb(
-        self, rows: np.ndarray, steps: int, candidates: int, rng: np.random.Generator, patience: int = 3
+        self, rows: np.ndarray, steps: int, candidates: int, rng: np.random.Generator, patience: int = 4
     ) -> tuple[np.ndarray, np.ndarray]:
         """Better and better sequences from `rows`: the last ones and their values.
 
         In each of at most `steps` steps `candidates` exchanges of one token are run for each sequence: half of them those
-        that promise most, half drawn from the next ones. A sequence is left where `patience` steps found nothing.
+        that promise most, half drawn from the next ones (all of them after a step that found nothing). A sequence is left
+        where `patience` steps found nothing, and every `ROUND` steps the worse half of the others is.
         """
         rows, best = rows.copy(), self.values(rows)
         waited = np.zeros(len(rows), dtype=int)
-        for _ in range(steps):
+        for step in range(steps):
             active = np.flatnonzero(waited < patience)
+            if step and step % ROUND == 0:
+                worse = active[np.argsort(-best[active], kind="stable")][-(-len(active) // 2) :]
+                waited[worse] = patience
+                active = np.setdiff1d(active, worse)
             if not len(active):
                 break
             gains = self.gains(rows[active]).reshape(len(active), -1)
-            tried = [self._exchanges(rows[i], gains[at], candidates, rng) for at, i in enumerate(active.tolist())]
+            tried = [
+                self._exchanges(rows[i], gains[at], candidates, candidates // 2 if not waited[i] else 0, rng)
+                for at, i in enumerate(active.tolist())
+            ]
             values = self.values(np.concatenate(tried))
             done = 0
             for i, options in zip(active.tolist(), tried, strict=True):
@@ -148,13 +157,17 @@ class TokenSearch:
                     waited[i] += 1
         return rows, best
 
-    def _exchanges(self, row: np.ndarray, gains: np.ndarray, candidates: int, rng: np.random.Generator) -> np.ndarray:
-        """Sequences that differ from `row` in one token, and survive; gains are (position * real,)."""
+    def _exchanges(
+        self, row: np.ndarray, gains: np.ndarray, candidates: int, best: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Sequences that differ from `row` in one token, and survive; gains are (position * real,).
+
+        `best` of the `candidates` are those that promise most, the others are drawn from the next ones.
+        """
         pool = min(8 * candidates, len(gains) - 1)
         order = np.argpartition(-gains, pool)[:pool]
         order = order[np.argsort(-gains[order], kind="stable")]
-        half = candidates // 2
-        picked = np.concatenate([order[:half], rng.permutation(order[half:])[: candidates - half]])
+        picked = np.concatenate([order[:best], rng.permutation(order[best:])[: candidates - best]])
         options = np.repeat(row[None], len(picked), axis=0)
         options[np.arange(len(picked)), picked // len(self.real)] = self.real[picked % len(self.real)]
         return options[self.survives(options)]

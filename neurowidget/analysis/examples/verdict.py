@@ -32,7 +32,7 @@ def verdict(
 ) -> Explanation:
     """The Explanation of `neurons[0]`; `scores` (neuron,) are held-out scores, those of the random neurons after its own."""
     own, others = float(scores[0]), np.asarray(scores[1:], dtype=np.float64)
-    found = list(warnings)
+    found = [*warnings, *evidence.notes]
     constant = bool(np.ptp(evidence.values[:, 0]) == 0) if len(evidence) else True
     if constant:
         found.append("The neuron has one and the same value everywhere here: there is nothing to explain.")

@@ -36,21 +36,6 @@ def acts(model):
     return nw.extract(model, nw.Corpus.from_words(given, {"tag": tags}), progress=False)
 
 
-class Store:
-    """What a store on disk offers: values of one neuron, tokens and labels."""
-
-    def __init__(self, acts):
-        self.acts, self.labels, self.provenance = acts, acts.labels, acts.provenance
-        self.neuron, self.row_labels = acts.neuron, acts.row_labels
-
-    def tokens(self, rows):
-        assert rows == slice(None)
-        return self.acts.tokens
-
-    def width(self, site):
-        return self.acts[site].shape[2]
-
-
 def options(method, model):
     more = dict(NEEDS.get(method, {}))
     return more | ({"model": model} if method in ("concept_alignment", "corpus_generation") else {})
@@ -76,12 +61,57 @@ def test_every_method(method, acts, model, tmp_path):
     np.testing.assert_array_equal(same.control_scores, found.control_scores)
 
 
+@pytest.fixture(scope="module")
+def store(model, tmp_path_factory):
+    given = sentences(40)
+    tags = [["month" if word in MONTHS else "other" for word in sentence] for sentence in given]
+    path = tmp_path_factory.mktemp("store") / "acts.zarr"
+    return nw.extract(model, nw.Corpus.from_words(given, {"tag": tags}), store=path, progress=False)
+
+
 @pytest.mark.parametrize("method", METHODS)
-def test_a_store_gives_the_same(method, acts, model):
+def test_a_store_gives_the_same(method, acts, store, model):
     here = nw.explain_neuron(acts, "L0.mlp[1]", method, **options(method, model))
-    there = nw.explain_neuron(Store(acts), "L0.mlp[1]", method, **options(method, model))
+    there = nw.explain_neuron(store, "L0.mlp[1]", method, **options(method, model))
     assert repr(here) == repr(there)
     np.testing.assert_array_equal(here.control_scores, there.control_scores)
+
+
+@pytest.fixture(scope="module")
+def examples(model):
+    return nw.top_examples(model, [" ".join(words) for words in sentences(200)], k=20, context=2, progress=False)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_examples_as_the_source(method, examples, model):
+    more = options(method, model)
+    more.pop("labels", None)
+    if method in ("compositional", "expert_units"):
+        with pytest.raises(TypeError, match="needs every token of a corpus"):
+            nw.explain_neuron(examples, "L0.mlp[0]", method, concepts={"May": {"May"}}, **more)
+        return
+    found = nw.explain_neuron(examples, "L0.mlp[0]", method, **more)
+    assert len(found.statements) > 0
+    assert len(found.control_scores) == min(more.get("controls", 20), 3)
+    if method in ("top_words", "top_ngrams", "concept_alignment"):
+        assert {s.text for s in found.statements[:3]} == set(MONTHS)
+        assert found.held_out_score > 0.8
+
+
+def test_examples_as_evidence_have_the_values_of_the_corpus(examples, model):
+    texts = [" ".join(words) for words in sentences(200)]
+    acts = nw.extract(model, texts, progress=False)
+    parts = evidence_of(examples, "L0.mlp[1]", 2, 0)
+    assert [len(part.neurons) for part in parts] == [1, 1, 1]
+    for part in parts:
+        values = acts.neuron(part.neurons[0])
+        assert part.moments == (pytest.approx(values.mean(), abs=1e-6), pytest.approx(values.std(), abs=1e-6))
+        for row in range(len(part)):
+            text = texts.index(part.texts[part.sentence[row]])
+            word = part.words[row]
+            at = [i for i in np.flatnonzero(acts.sentence_index == text) if acts.tokens.start[i] == part.start[row]]
+            assert acts.tokens.texts[text][acts.tokens.start[at[0]] : acts.tokens.end[at[0]]] == word
+            assert part.values[row, 0] == pytest.approx(values[at[0]], rel=1e-3)
 
 
 def test_a_callable_of_the_same_signature(acts):
@@ -142,3 +172,31 @@ def test_errors_say_what_to_do(acts, model):
     for call, kind, message in cases:
         with pytest.raises(kind, match=message.replace("(", r"\(")):
             call()
+
+
+def sunk(same: bool):
+    """Ten texts of five words; the first of each has nearly one value, or any."""
+    rng = np.random.default_rng(0)
+    words = [f"w{i}" for i in range(100)]
+    values = rng.standard_normal((100, 8))
+    if same:
+        values[::5] = 40 + 0.01 * values[::5]
+    made = nw.activations_from_array(values, None, np.repeat(np.arange(20), 5), words)
+    return nw.activations_from_array(values, tokens=replace(made.tokens, level="token"))
+
+
+def test_first_tokens_on_which_attention_rests_are_left_out():
+    found = nw.explain_neuron(sunk(True), "L0.residual[0]", min_count=1)
+    assert any("first tokens of the texts are left out" in warning for warning in found.warnings)
+    assert not {s.text for s in found.statements} & {f"w{i}" for i in range(0, 100, 5)}
+    kept = nw.explain_neuron(sunk(False), "L0.residual[0]", min_count=1)
+    assert not any("left out" in warning for warning in kept.warnings)
+
+
+def test_labels_of_texts(model):
+    given = [" ".join(words) for words in sentences(60)]
+    kinds = ["spring" if "May" in text or "June" in text else "no" for text in given]
+    acts = nw.extract(model, nw.Corpus(given, kinds), progress=False)
+    found = nw.explain_neuron(acts, "L0.mlp[0]", "expert_units", level="sentence", controls=2)
+    assert {s.text for s in found.statements} == {"spring", "no"}
+    assert found.statements[0].text == "spring"
