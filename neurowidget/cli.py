@@ -1,10 +1,10 @@
-"""The command line: `neurowidget demo`, `neurowidget explore MODEL --text ...`, `neurowidget lab`."""
+"""The command line: `neurowidget demo`, `explore MODEL --text ...`, `extract MODEL CORPUS --store DIR`, `lab`."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -50,6 +50,34 @@ def explore(
         model, text, out, corpus=texts, site=site, target=target, cards=cards, precision=precision, say=_say
     )
     print(path)
+
+
+@app.command()
+def extract(
+    model: Annotated[str, typer.Argument(help="A Hugging Face name, a local folder, demo:sentiment or demo:lm.")],
+    corpus: Annotated[
+        Path,
+        typer.Argument(help="A corpus by its suffix: .txt, .jsonl, .csv, .tsv, .conllu, .word, ...; never in memory."),
+    ],
+    store: Annotated[Path, typer.Option(help="The folder to write; the same command again goes on after a stop.")],
+    site: Annotated[list[str] | None, typer.Option(help="mlp, attention, residual, embed; repeat for several.")] = None,
+    layer: Annotated[list[int] | None, typer.Option(help="A layer; repeat for several. All if left out.")] = None,
+    words: Annotated[str | None, typer.Option(help="One row per word: its first or last token, or the mean.")] = None,
+    window: Annotated[str | None, typer.Option(help="overlap: cut texts that are too long into windows.")] = None,
+    dtype: Annotated[str, typer.Option(help="float16 or float32.")] = "float16",
+    corpus_format: Annotated[str | None, typer.Option("--format", help="The format, if not by the suffix.")] = None,
+    errors: Annotated[str, typer.Option(help="raise, or skip: leave malformed records out and count them.")] = "raise",
+    engine: Annotated[str, typer.Option(help="local, or ray: a cluster that shares the folder.")] = "local",
+) -> None:
+    """Write the activations of a corpus to a folder, from which any neuron or text can be read."""
+    from neurowidget.extraction.activations import extract as extracted
+    from neurowidget.extraction.corpus import Corpus
+    from neurowidget.models.loading import load_model
+
+    options: dict[str, Any] = {"words": words, "window": window, "dtype": dtype, "engine": engine}
+    reading: dict[str, Any] = {"format": corpus_format, "errors": errors}
+    texts = Corpus.read(corpus, stream=True, **reading)
+    print(extracted(load_model(model), texts, site or ["mlp"], layer or None, store=store, **options))
 
 
 @app.command()
