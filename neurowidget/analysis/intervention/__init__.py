@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from neurowidget.analysis.intervention.ablation_effects import ablation_effects as _ablation_effects
+from neurowidget.analysis.intervention.knowledge_neurons import knowledge_neurons as _knowledge_neurons
 from neurowidget.analysis.intervention.mediation_effects import mediation_effects as _mediation_effects
 from neurowidget.analysis.intervention.patching_effects import patching_effects as _patching_effects
 from neurowidget.analysis.intervention.steering_sweep import steering_sweep as _steering_sweep
@@ -13,6 +14,7 @@ from neurowidget.analysis.intervention.steering_vector import steering_vector as
 
 METHODS: dict[str, Callable[..., Any]] = {
     "ablation_effects": _ablation_effects,
+    "knowledge_neurons": _knowledge_neurons,
     "mediation_effects": _mediation_effects,
     "patching_effects": _patching_effects,
     "steering_sweep": _steering_sweep,
