@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +40,22 @@ if TYPE_CHECKING:
 _DISTANCES_PER_BIN = 64  # how finely a token's distance from a quantile is told; below that the order is drawn
 
 
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """One site of one batch: which neurons, their values and, where there is a target, the estimates of their effects."""
+
+    where: slice
+    values: SiteValues
+    effects: SiteValues | None
+
+    def put(self, top: RunningTop, neurons: Tensor, slots: Tensor, chosen: Tensor) -> None:
+        """Fill in the slots that the rows `chosen` have got."""
+        columns, rows = neurons - self.where.start, self.values.rows
+        estimates = None if self.effects is None else self.effects.counted[chosen, columns]
+        around = self.values.around(chosen, columns)
+        top.put(neurons, slots, rows.texts[chosen], rows.positions[chosen], around, estimates)
+
+
 class PartExamples:
     """What has been collected: examples of each group, densities, and the texts that examples are from."""
 
@@ -52,21 +69,27 @@ class PartExamples:
         self.texts = 0
         self.excluded: Counter[str] = Counter()
         self.kept: list[KeptTexts] = []
-        self._room = Room()
+        self.products = torch.zeros((5, layout.neurons), dtype=torch.float64, device=device)  # of values and effects
+        self._room, self._room_of_effects = Room(), Room()
         self._kept_tokens = 0  # after they were last looked through
         shape = (vocabulary, layout.neurons) if asked.token_types else (0, 0)
         self.type_maxima = torch.full(shape, -torch.inf, device=device)
         self.type_counts = torch.zeros(shape[0], dtype=torch.long, device=device)
 
-    def receive(self, site: LayerSite, value: Tensor, rows: BatchRows, ids: Tensor) -> None:
+    def receive(
+        self, site: LayerSite, value: Tensor, rows: BatchRows, ids: Tensor, effect: Tensor | None = None
+    ) -> None:
         """Take what is wanted from the value (text, token, width) of one site of one batch.
 
-        `ids` are the token ids of the rows. Raises ValueError for values that are not finite.
+        `ids` are the token ids of the rows; `effect`, as large as the value, estimates of the effect of each neuron at
+        each token. Raises ValueError for values that are not finite.
         """
         if not len(rows):
             return
         where, column = self.layout.where[site], self.layout.columns_of[site]
         values = SiteValues(value, column, rows, self.layout.asked.context, self._room)
+        context = self.layout.asked.context
+        effects = None if effect is None else SiteValues(effect, column, rows, context, self._room_of_effects)
         highest, lowest = values.per_text()
         if not bool((torch.isfinite(highest) & torch.isfinite(lowest)).all()):
             raise ValueError(
@@ -74,45 +97,45 @@ class PartExamples:
             )
         self.density.extremes(where, highest, lowest)
         self.density.add(where, values.counted)
+        seen = _Seen(where, values, effects)
         for name, top in self.tops.items():
-            if name == "top":
-                self._enter_highest(top, where, values, values.counted, highest, 1)
-            elif name == "bottom":
-                self._enter_highest(top, where, values, values.counted, lowest, -1)
+            if name in ("top", "bottom"):
+                self._enter_highest(top, seen, values, *((highest, 1) if name == "top" else (lowest, -1)))
             elif name in self.layout.quantiles:
-                self._enter_nearest(top, where, values, self.layout.quantiles[name][where])
+                self._enter_nearest(top, seen, self.layout.quantiles[name][where])
+            elif effects is not None:
+                strongest, weakest = effects.per_text()
+                self._enter_highest(top, seen, effects, *((strongest, 1) if name == "supports" else (weakest, -1)))
+        if effects is not None:
+            away = (values.counted - self.layout.ranges.centre[where]).double()
+            other = effects.counted.double()
+            terms = (away, other, away.square(), other.square(), away * other)
+            self.products[:, where] += torch.stack([term.sum(dim=0) for term in terms])
         if len(self.type_maxima):
             index = ids.unique()
             found = torch.full((len(index), values.width), -torch.inf, device=value.device)
             found.index_reduce_(0, torch.searchsorted(index, ids), values.counted, "amax")
             self.type_maxima[index, where] = torch.maximum(self.type_maxima[index, where], found)
 
-    def _enter_highest(
-        self, top: RunningTop, where: slice, values: SiteValues, scores: Tensor, extreme: Tensor, sign: int
-    ) -> None:
+    def _enter_highest(self, top: RunningTop, seen: _Seen, scores: SiteValues, extreme: Tensor, sign: int) -> None:
         """Let the rows with the largest `sign` * scores (row, neuron) enter; `extreme` (text, neuron) are those of texts."""
-        rows = values.rows
+        rows, where = scores.rows, seen.where
         if not self.layout.asked.per_sentence:
-            neurons, slots, chosen = top.enter(where, keys_by_value(sign * scores, rows.texts, rows.positions))
+            neurons, slots, chosen = top.enter(where, keys_by_value(sign * scores.counted, rows.texts, rows.positions))
         else:
             neurons, slots, text = top.enter(where, keys_by_value(sign * extreme, rows.owners))
-            chosen = values.first_extreme(extreme, text, neurons - where.start, sign)
-        self._put(top, where, values, neurons, slots, chosen)
+            chosen = scores.first_extreme(extreme, text, neurons - where.start, sign)
+        seen.put(top, neurons, slots, chosen)
 
-    def _enter_nearest(self, top: RunningTop, where: slice, values: SiteValues, middle: Tensor) -> None:
-        rows, sampled = values.rows, values.rows.sampled
-        unit = self.layout.ranges.step[where] / _DISTANCES_PER_BIN
-        distances = (values.counted[sampled] - middle).abs() / unit
+    def _enter_nearest(self, top: RunningTop, seen: _Seen, middle: Tensor) -> None:
+        """Let the sampled rows whose values are nearest to `middle` (neuron,) enter."""
+        rows = seen.values.rows
+        sampled = rows.sampled
+        unit = self.layout.ranges.step[seen.where] / _DISTANCES_PER_BIN
+        distances = (seen.values.counted[sampled] - middle).abs() / unit
         keys = keys_by_distance(distances, rows.texts[sampled], rows.positions[sampled], self.layout.asked.seed)
-        neurons, slots, place = top.enter(where, keys)
-        self._put(top, where, values, neurons, slots, sampled[place])
-
-    def _put(
-        self, top: RunningTop, where: slice, values: SiteValues, neurons: Tensor, slots: Tensor, chosen: Tensor
-    ) -> None:
-        rows = values.rows
-        around = values.around(chosen, neurons - where.start)
-        top.put(neurons, slots, rows.texts[chosen], rows.positions[chosen], around)
+        neurons, slots, place = top.enter(seen.where, keys)
+        seen.put(top, neurons, slots, sampled[place])
 
     def close_part(self, model: NeuronModel, encoded: Sequence[Encoded], first: int) -> None:
         """The end of a part: its sums are rounded, and the texts that examples are from are kept."""
@@ -151,7 +174,12 @@ class PartExamples:
             self._kept_tokens = len(self.kept[0].ids)
 
     def __getstate__(self) -> dict[str, object]:
-        return self.__dict__ | {"_room": Room()}
+        return self.__dict__ | {"_room": Room(), "_room_of_effects": Room()}
+
+    def correlation(self) -> Tensor:
+        """Pearson's of value and estimated effect over the counted tokens, float64 (neuron,), NaN where one is constant."""
+        a, b, aa, bb, ab = self.products / max(self.density.tokens, 1)
+        return (ab - a * b) / ((aa - a.square()) * (bb - b.square())).clamp(min=0).sqrt()
 
     def merge(self, other: PartExamples) -> None:
         """Add what was collected from other texts with the same layout; raises ValueError for another one."""
@@ -160,6 +188,7 @@ class PartExamples:
         for name, top in self.tops.items():
             top.merge(other.tops[name])
         self.density.merge(other.density)
+        self.products += other.products
         self.texts += other.texts
         self.excluded += other.excluded
         self.kept += other.kept

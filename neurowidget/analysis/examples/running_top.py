@@ -86,6 +86,7 @@ class RunningTop:
         self.text = torch.full((neurons, k), -1, device=device)
         self.token = torch.zeros((neurons, k), dtype=torch.int32, device=device)
         self.value = torch.full((neurons, k), torch.nan, device=device)
+        self.estimate = torch.full((neurons, k), torch.nan, device=device)  # of the effect, where there is a target
         self.before = torch.zeros((neurons, k), dtype=torch.int16, device=device)  # tokens that there are on each side
         self.after = torch.zeros((neurons, k), dtype=torch.int16, device=device)
         self.contexts = torch.full((neurons, k, 2 * context + 1), torch.nan, dtype=torch.float16, device=device)
@@ -112,12 +113,16 @@ class RunningTop:
         self.key[neurons, slot] = new[neuron, row]
         return neurons, slot, row
 
-    def put(self, neurons: Tensor, slots: Tensor, texts: Tensor, tokens: Tensor, around: Context) -> None:
-        """Fill in what `enter` made room for; texts and tokens are (entry,)."""
+    def put(
+        self, neurons: Tensor, slots: Tensor, texts: Tensor, tokens: Tensor, around: Context, estimates: Tensor | None
+    ) -> None:
+        """Fill in what `enter` made room for; texts, tokens and estimates are (entry,)."""
         place = neurons * self.k + slots
         self.text.view(-1)[place] = texts
         self.token.view(-1)[place] = tokens.int()
         self.value.view(-1)[place] = around.values[:, self.context]
+        if estimates is not None:
+            self.estimate.view(-1)[place] = estimates
         self.before.view(-1)[place] = around.before.clamp(max=self.context).short()
         self.after.view(-1)[place] = around.after.clamp(max=self.context).short()
         self.contexts.view(-1, 2 * self.context + 1).index_copy_(0, place, around.values.half())
@@ -143,7 +148,7 @@ class RunningTop:
         return (slice(start, start + _BLOCK) for start in range(0, len(self.key), _BLOCK))
 
     def _choose(self, block: slice, chosen: Tensor, other: RunningTop | None) -> None:
-        for name in ("key", "text", "token", "value", "before", "after", "contexts"):
+        for name in ("key", "text", "token", "value", "estimate", "before", "after", "contexts"):
             own = getattr(self, name)
             both = own[block] if other is None else torch.cat([own[block], getattr(other, name)[block]], dim=1)
             index = chosen if both.ndim == 2 else chosen[:, :, None].expand(-1, -1, both.shape[2])

@@ -8,6 +8,7 @@ examples there are, not on the corpus.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +16,13 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from neurowidget.analysis.examples.effect_examples import (
+    EFFECT_GROUPS,
+    SHORTLIST,
+    effect_on,
+    effects_of_part,
+    with_effects,
+)
 from neurowidget.analysis.examples.layout import Asked, Layout, layout_of, neurons_of, quantile_of, sample_size
 from neurowidget.analysis.examples.part_examples import PartExamples, checked_pieces, examples_of_part
 from neurowidget.extraction.activations import MOST_TOKENS, TOKENS_PER_THREAD
@@ -45,6 +53,10 @@ def top_examples(
     groups: Sequence[str] = GROUPS,
     k_quantile: int | None = None,
     context: int = 16,
+    by: Literal["activation", "effect"] = "activation",
+    target: Any = None,
+    position: int | None = None,
+    reference: Any = None,
     per_sentence: bool = True,
     special_tokens: Literal["exclude", "include"] = "exclude",
     sinks: Literal["exclude", "include"] = "exclude",
@@ -68,6 +80,12 @@ def top_examples(
     marked in the contexts. `token_types` keeps each neuron's largest value per token id. Each example comes with the
     values of `context` tokens on both sides.
 
+    `by="effect"` asks where each of the named neurons matters for `target`, resolved for each text as in
+    `ablation_effects` and read at `position`: the groups "supports" and "opposes" are the k tokens with the largest
+    and the most negative effect F(clean) - F(neuron at its mean over `reference` texts at that token). Gradients choose
+    2 k of each, which are run, as are the examples of the other groups; `correlation` says how far the neuron fires
+    where it matters. The default target of a causal model is its prediction after the last token.
+
     Interventions that this thread has open apply. Raises ValueError for what the model has not, for values that
     are not finite and for a text that is too long, unless `window="overlap"`; Cancelled when `should_stop()` says
     True between two forwards. An interrupt leaves no hook behind. Memory is that of the examples: about 4 kB a neuron.
@@ -82,6 +100,16 @@ def top_examples(
         k, groups, k_quantile, context, per_sentence, special_tokens, sinks, token_types, window, seed
     )  # fmt: skip
     sites, columns, widths = neurons_of(model, site, layers, None if everything else neurons)
+    effect = None
+    if by == "effect":
+        if everything or window is not None:
+            raise ValueError("by='effect' runs the model once per example: name neurons=[...], and no window")
+        effect = effect_on(model, sites[0], target, position, reference)
+        asked = replace(asked, sizes={**asked.sizes, **dict.fromkeys(EFFECT_GROUPS, SHORTLIST * k)})
+    elif by != "activation" or target is not None or position is not None or reference is not None:
+        raise ValueError(
+            f"by={by!r}: expected 'activation' or 'effect'; target, position and reference are for 'effect'"
+        )
     if token_types and sum(widths) * model.vocabulary_size > _MOST_TYPE_MAXIMA:
         raise ValueError(
             f"token_types=True keeps a number for each of {sum(widths):,} neurons and {model.vocabulary_size:,} token ids:"
@@ -100,11 +128,17 @@ def top_examples(
                 sample = first_texts(model, texts, sample_size(sum(widths)))
                 checked_pieces(model, sample, 0, window)
                 layout = layout_of(model, sample, sites, columns, widths, asked, should_stop)
-            found = examples_of_part(model, texts, first, layout, batch_tokens, into=found, should_stop=should_stop)
+            if effect is None:
+                found = examples_of_part(model, texts, first, layout, batch_tokens, into=found, should_stop=should_stop)
+            else:
+                found = effects_of_part(model, texts, first, layout, effect, into=found, should_stop=should_stop)
             bar.update(len(texts))
     if found is None:
         raise ValueError(f"the corpus {name!r} has no texts")
-    return collected(model, found, name, batch_tokens=batch_tokens, **_about(corpus))
+    about = {"batch_tokens": batch_tokens, **_about(corpus)}
+    if effect is None:
+        return collected(model, found, name, **about)
+    return with_effects(model, collected(model, found, name, **about), found, effect, k, progress, should_stop)
 
 
 def first_texts(model: NeuronModel, texts: Sequence[Text], tokens: int) -> list[Encoded]:
