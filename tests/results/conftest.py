@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from neurowidget.neuron import Neuron
 from neurowidget.results.activations import Activations
 from neurowidget.results.attribution import Attribution
 from neurowidget.results.base import Provenance, Result
@@ -17,9 +18,12 @@ from neurowidget.results.explanations import Explanation, Statement
 from neurowidget.results.faithfulness import Faithfulness
 from neurowidget.results.groups import LayerSimilarity, NeuronFactors, NeuronGroups, NeuronMap, NeuronMatches
 from neurowidget.results.kept_texts import KeptTexts
+from neurowidget.results.knowledge import KnowledgeNeurons
 from neurowidget.results.mediation import MediationEffects
 from neurowidget.results.patching import PatchingEffects
 from neurowidget.results.prediction import Prediction
+from neurowidget.results.probe import LinearProbe
+from neurowidget.results.ranking import NeuronRanking, RankingReport
 from neurowidget.results.steering import SteeringSweep, SteeringVector
 from neurowidget.results.tokens import Tokens
 
@@ -207,6 +211,38 @@ def steering_sweep() -> SteeringSweep:
     )  # fmt: skip
 
 
+def neuron_ranking() -> NeuronRanking:
+    probe = LinearProbe(
+        weights=np.arange(6).reshape(2, 3), bias=np.zeros(2), means=np.ones(3), scales=np.full(3, 2), classes=("a", 3),
+        sites=("L0.mlp", "L4.mlp"), widths=(1, 2), l1=0.5, l2=0.25, objective=1.5, gap=float("nan"), iterations=7,
+        converged=True, pool="mean",
+    )  # fmt: skip
+    report = RankingReport(
+        score_name="accuracy", held_out=0.75, train=1.0, majority=0.5, control=float("nan"), selectivity=float("nan"),
+        control_note="n/a", control_seen=0.5, classes=("a", 3), confusion=np.array([[3, 1], [0, 0]]), full_dev=0.5,
+        sizes=np.array([1, 2]), top_scores=np.array([0.25, 0.5]), random_scores=np.zeros((2, 2)), minimal_size=None,
+        size_for_95=2, minimal_held_out=float("nan"), random_held_out=np.zeros(0), split="sentence",
+        rows={"train": 5, "no label": 1}, choices={"l1": 0.5, "layers": "all"},
+    )  # fmt: skip
+    return NeuronRanking(
+        method="linear_probe", score_name="mass", sites=("L0.mlp", "L4.mlp"), widths=(1, 2), classes=("a", 3),
+        scores=np.array([1, 3, 2]), class_scores=np.arange(6).reshape(2, 3), class_signs=np.array([[1, -1, 0], [0, 1, 1]]),
+        order=np.array([1, 2, 0]), report=report, probe=probe, details={"chosen": np.array([1, 2])},
+        provenance=provenance("rank_neurons"),
+    )  # fmt: skip
+
+
+def knowledge_neurons() -> KnowledgeNeurons:
+    scores = np.arange(4).reshape(1, 2, 2)
+    per_prompt = {name: np.array([0.5]) for name in ("probability", "suppressed", "amplified")}
+    control = {f"control_{name}": np.array([np.nan]) for name in ("suppressed", "amplified")}
+    return KnowledgeNeurons(
+        neurons=(Neuron(5, 1),), prompts=("né",), answer=" 😀", layers=(0, 5), site="mlp", threshold=0.2, share=0.7,
+        scores=scores, shared=scores[0] / 4, control_neurons=(), warnings=("two tokens",), **per_prompt, **control,
+        provenance=provenance("knowledge_neurons"),
+    )  # fmt: skip
+
+
 MADE: dict[str, Callable[[], Result]] = {
     "Activations": activations, "Attribution": attribution, "DoseResponse": dose_response, "Effects": effects,
     "Examples": examples, "Explanation": explanation, "Prediction": prediction,
@@ -214,8 +250,10 @@ MADE: dict[str, Callable[[], Result]] = {
     "Faithfulness": faithfulness, "LayerSimilarity": layer_similarity, "NeuronFactors": neuron_factors, "NeuronGroups": neuron_groups,
     "NeuronMap": neuron_map, "NeuronMatches": neuron_matches,
     "MediationEffects": mediation_effects,
+    "NeuronRanking": neuron_ranking,
     "SteeringSweep": steering_sweep,
     "SteeringVector": steering_vector,
+    "KnowledgeNeurons": knowledge_neurons,
 }  # fmt: skip
 
 

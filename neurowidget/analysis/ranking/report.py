@@ -182,7 +182,7 @@ def _curve(
     return {
         "sizes": sizes_done,
         "top_scores": on_dev,
-        "random_scores": np.array([[found[0] for found in draws] for draws in random]).reshape(len(top), -1).T,
+        "random_scores": np.array([[found[0] for found in draws] for draws in random]).reshape(len(top), DRAWS).T,
         "minimal_size": minimal,
         "size_for_95": int(sizes_done[for_95[0]]) if len(for_95) else None,
         "minimal_held_out": top[last][1] if minimal is not None else float("nan"),

@@ -10,22 +10,24 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from neurowidget.extraction.store import ActivationStore
 from neurowidget.neuron import LayerSite
 from neurowidget.results.pooling import Pool, pool_texts
 from neurowidget.results.tokens import Tokens
 
 Task = Literal["classes", "numbers"]
 CELLS = 1 << 24  # of one block: 64 MB as float32
+STORED_CELLS = 1 << 27  # of one block read from a disk: few passes over its files
 
 
 class ActivationSource(Protocol):
-    """What rows are read from: Activations, or a store that has the same and slices as numpy does."""
+    """What rows are read from: Activations or an ActivationStore; `source[site]` slices as (layer, token, neuron)."""
 
-    layers: Any
-    labels: Any
-
+    @property
+    def layers(self) -> Any: ...
+    @property
+    def labels(self) -> Any: ...
     def __getitem__(self, site: str) -> Any: ...
-    def tokens_for(self, site: str) -> Tokens: ...
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,9 @@ class LabelledRows:
     def neuron_blocks(self, cells: int = CELLS) -> Iterator[tuple[slice, np.ndarray]]:
         """All rows of some neurons at a time: (slice of the neuron axis, float32 (row, neuron))."""
         start = 0
-        step = max(1, cells // max(len(self), 1))
         for part in self.parts:
+            stored = not isinstance(self.arrays[part.site], np.ndarray)
+            step = max(1, (STORED_CELLS if stored else cells) // max(len(self), 1))
             for first in range(0, part.width, step):
                 columns = slice(first, min(first + step, part.width))
                 yield slice(start + columns.start, start + columns.stop), self._read(part, self.rows, columns)
@@ -116,7 +119,7 @@ class LabelledRows:
         found = np.empty((len(self), len(neurons)), dtype=np.float32)
         ends = np.cumsum(self.widths)
         which = np.searchsorted(ends, neurons, side="right")
-        for number in np.unique(which):
+        for number in np.unique(which).tolist():
             part, at = self.parts[number], np.flatnonzero(which == number)
             wanted = neurons[at] - (ends[number] - part.width)
             array = self.arrays[part.site]
@@ -163,8 +166,8 @@ def labelled_rows(
     fewer than two classes, activations that are not finite, and layers or sites that are not there.
     """
     parts = _parts(source, layers, sites)
-    tokens = source.tokens_for(parts[0].site)
-    if any(len(source.tokens_for(part.site)) != len(tokens) for part in parts):
+    tokens = tokens_of(source, parts[0].site)
+    if len({part.site.startswith("decoder.") for part in parts}) > 1:
         raise ValueError("these sites have tokens of their own (encoder and decoder): rank one stack at a time")
     given = _given_labels(source, labels)
     of_rows, of_texts = len(given) == len(tokens), len(given) == len(tokens.texts)
@@ -181,7 +184,7 @@ def labelled_rows(
         left_out["special tokens"] = int(tokens.special.sum())
         texts, words = tokens.sentence_index.astype(np.int64), word_types(tokens)
     else:
-        arrays = {name: _pooled(array, tokens, pool) for name, array in arrays.items()}
+        arrays, parts = _pooled(arrays, parts, tokens, pool)
         kept = np.ones(len(tokens.texts), dtype=bool)
         texts, words = np.arange(len(tokens.texts)), np.full(len(tokens.texts), "")
     known = np.array([not _missing(label) for label in given], dtype=bool)
@@ -193,7 +196,9 @@ def labelled_rows(
         kept &= among
     if not kept.any():
         raise ValueError(f"none of the {len(given)} labels can be used; left out: {left_out}")
-    found = tuple(classes) if classes is not None else classes_of([given[i] for i in np.flatnonzero(kept)], task)
+    found = (
+        tuple(classes) if classes is not None else classes_of([given[i] for i in np.flatnonzero(kept).tolist()], task)
+    )
     if task == "classes":
         code = {label: number for number, label in enumerate(found)}
         targets = np.array([code.get(label, -1) for label in given], dtype=np.int64)
@@ -205,9 +210,17 @@ def labelled_rows(
     made = made.take(np.flatnonzero(kept & ~dropped))
     _require_finite(made)
     if task == "classes" and len(np.unique(made.targets)) < 2:
-        held = [found[number] for number in np.unique(made.targets)]
+        held = [found[number] for number in np.unique(made.targets).tolist()]
         raise ValueError(f"all {len(made)} labels are {held[0]!r}: expected two or more classes" if held else "no rows")
     return made, left_out
+
+
+def tokens_of(source: ActivationSource, site: str) -> Tokens:
+    """The tokens that the rows of a site stand for."""
+    if isinstance(source, ActivationStore):
+        return source.tokens_table(stack="decoder" if site.startswith("decoder.") else "")
+    tokens: Tokens = source.tokens_for(site)  # type: ignore[attr-defined]
+    return tokens
 
 
 def classes_of(labels: Sequence[Any], task: Task) -> tuple[Any, ...]:
@@ -286,8 +299,20 @@ def _missing(label: Any) -> bool:
     return label is None or (isinstance(label, float) and math.isnan(label))
 
 
-def _pooled(array: Any, tokens: Tokens, pool: Pool) -> np.ndarray:
-    return np.stack([pool_texts(np.asarray(array[layer], np.float32), tokens, pool) for layer in range(array.shape[0])])
+def _pooled(
+    arrays: Mapping[str, Any], parts: tuple[Part, ...], tokens: Tokens, pool: Pool
+) -> tuple[dict[str, Any], tuple[Part, ...]]:
+    """One row per text of the layers that are wanted, and the parts with their new positions."""
+    found: dict[str, Any] = {}
+    for name, array in arrays.items():
+        wanted = [part.position for part in parts if part.site == name]
+        found[name] = np.stack([pool_texts(np.asarray(array[at], np.float32), tokens, pool) for at in wanted])
+    seen: Counter[str] = Counter()
+    moved = []
+    for part in parts:
+        moved.append(replace(part, position=seen[part.site]))
+        seen[part.site] += 1
+    return found, tuple(moved)
 
 
 def _dropped(rows: LabelledRows) -> np.ndarray:
@@ -305,10 +330,10 @@ def _require_finite(rows: LabelledRows) -> None:
     for neurons, values in rows.neuron_blocks():
         with np.errstate(invalid="ignore", over="ignore"):
             sums = values.sum(axis=0, dtype=np.float64)
-        for place in np.flatnonzero(~np.isfinite(sums)):
+        for place in np.flatnonzero(~np.isfinite(sums)).tolist():
             count = int((~np.isfinite(values[:, place])).sum())
             if count:
-                bad[neurons.start + int(place)] = count
+                bad[neurons.start + place] = count
     if bad:
         place, count = next(iter(bad.items()))
         ends = np.cumsum(rows.widths)

@@ -172,7 +172,7 @@ class _Problem:
         for rows, values in self.blocks():
             correlation.addmm_(residual[rows].float().T, values)
         excess = (correlation.double().abs() / len(outputs) - l1).clamp_min(0)
-        return value - (conjugate - float(excess.square().sum()) / (4 * self.l2))
+        return max(value - (conjugate - float(excess.square().sum()) / (4 * self.l2)), 0.0)  # rounding aside
 
     def _balanced(self, outputs: Tensor, bias: Tensor) -> tuple[Tensor, float]:
         """The residuals at the best bias for these outputs, and minus their mean conjugate."""
