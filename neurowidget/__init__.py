@@ -29,6 +29,7 @@ _NAMES = {
     "to_neurox": "neurowidget.extraction.neurox_files",
     "attribute": "neurowidget.analysis.attribution.attribute",
     "ablation_effects": "neurowidget.analysis.intervention.ablation_effects",
+    "knowledge_neurons": "neurowidget.analysis.intervention.knowledge_neurons",
     "typical_values": "neurowidget.analysis.intervention.typical_values",
     "steering_sweep": "neurowidget.analysis.intervention.steering_sweep",
     "steering_vector": "neurowidget.analysis.intervention.steering_vector",
@@ -89,6 +90,7 @@ __all__ = [
     "firing_neurons",
     "group_neurons",
     "import_neurox",
+    "knowledge_neurons",
     "layer_similarity",
     "load",
     "load_model",
@@ -119,6 +121,7 @@ if TYPE_CHECKING:
     from neurowidget.analysis.grouping.layer_similarity import layer_similarity
     from neurowidget.analysis.grouping.match_neurons import match_neurons
     from neurowidget.analysis.intervention.ablation_effects import ablation_effects
+    from neurowidget.analysis.intervention.knowledge_neurons import knowledge_neurons
     from neurowidget.analysis.intervention.mediation_effects import mediation_effects
     from neurowidget.analysis.intervention.patching_effects import patching_effects
     from neurowidget.analysis.intervention.steering_sweep import steering_sweep

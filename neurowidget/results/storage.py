@@ -35,6 +35,7 @@ from neurowidget.results.faithfulness import Faithfulness
 from neurowidget.results.firing import FiringNeurons
 from neurowidget.results.groups import LayerSimilarity, NeuronFactors, NeuronGroups, NeuronMap, NeuronMatches
 from neurowidget.results.kept_texts import KeptTexts
+from neurowidget.results.knowledge import KnowledgeNeurons
 from neurowidget.results.mediation import MediationEffects
 from neurowidget.results.patching import PatchingEffects
 from neurowidget.results.prediction import Prediction
@@ -51,9 +52,10 @@ _KINDS: tuple[type[Result], ...] = (
     DoseResponse,
     Effects,
     Examples,
-    Faithfulness,
     Explanation,
+    Faithfulness,
     FiringNeurons,
+    KnowledgeNeurons,
     LayerSimilarity,
     MediationEffects,
     NeuronFactors,
