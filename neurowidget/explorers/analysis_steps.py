@@ -8,8 +8,7 @@ from typing import Any
 
 from neurowidget.analysis.attribution.attribute import attribute
 from neurowidget.analysis.intervention.ablation_effects import ablation_effects
-from neurowidget.explorers.cards import CardMaker
-from neurowidget.explorers.corpus_sample import CorpusSample
+from neurowidget.explorers.cards import CardMaker, Evidence
 from neurowidget.explorers.targets import ExplorerTarget, choose
 from neurowidget.extraction.activations import extract
 from neurowidget.models.loading import NeuronModel
@@ -45,7 +44,7 @@ def analyse(
     text: str,
     site: str,
     layers: Sequence[int],
-    sample: CorpusSample,
+    evidence: Evidence,
     *,
     target: str,
     reference: Sequence[str] | None,
@@ -62,7 +61,7 @@ def analyse(
         activations=activations,
         before=None if clean is None else wire.prediction(clean, shown),
         target=chosen,
-        cards=CardMaker(model, text, activations, chosen, sample, reference, held_out),
+        cards=CardMaker(model, text, activations, chosen, evidence, reference, held_out),
     )
     yield analysis
     if chosen is None:

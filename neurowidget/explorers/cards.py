@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,13 @@ from neurowidget.analysis.intervention.dose_response import dose_response
 from neurowidget.analysis.intervention.position_effects import position_effects
 from neurowidget.explorers.corpus_sample import CorpusSample
 from neurowidget.explorers.targets import ExplorerTarget
+from neurowidget.export.neuron_cards import card_of
 from neurowidget.models.interventions import Ablate
 from neurowidget.models.loading import NeuronModel
 from neurowidget.neuron import Neuron
 from neurowidget.results import Activations
+from neurowidget.results.examples import Examples, NeuronExamples
+from neurowidget.results.explanations import Explanation
 from neurowidget.widgets import wire
 
 Card = dict[str, Any]
@@ -27,6 +30,42 @@ NO_TARGET = "this model has no head: pass target='L5.mlp[3]' or a callable"
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What is known of the neurons from corpora: a small sample, and Examples and Explanations where they were given."""
+
+    sample: CorpusSample
+    examples: Examples | None = None
+    explanations: Mapping[str, tuple[Explanation, ...]] = field(default_factory=dict)
+
+    def of(self, neuron: Neuron) -> NeuronExamples | None:
+        """The examples of a neuron, if there are any."""
+        if self.examples is None:
+            return None
+        try:
+            return self.examples.for_neuron(neuron)
+        except IndexError:
+            return None
+
+    def card(self, neuron: Neuron, activation: np.ndarray) -> Card:
+        """The corpus part of a card; its `missing` says what there is not."""
+        explanations = self.explanations.get(str(neuron), ())
+        if self.of(neuron) is not None:
+            return card_of(self.examples, neuron, explanations, activation)
+        card = card_of(None, neuron, explanations) | {"missing": {}}
+        if not (self.sample.ready and self.sample.token_count):
+            return card | {"missing": {"corpus": NO_SAMPLE, "examples": NO_SAMPLE}}
+        return card | {"corpus": self.sample.density(neuron, activation), "examples": self.sample.examples(neuron)}
+
+    def observed(self, neuron: Neuron) -> np.ndarray:
+        """Values of a neuron that span what it reached in the corpus; empty where nothing is known."""
+        found = self.of(neuron)
+        if found is not None:
+            return np.array([found.minimum, found.maximum], dtype=np.float32)
+        known = self.sample.ready and self.sample.token_count
+        return self.sample.values(neuron) if known else np.zeros(0, np.float32)
+
+
+@dataclass(frozen=True)
 class CardMaker:
     """Makes the cards of one text; every number is exact unless it says otherwise."""
 
@@ -34,30 +73,20 @@ class CardMaker:
     text: str
     activations: Activations
     target: ExplorerTarget | None
-    sample: CorpusSample
+    evidence: Evidence
     reference: Sequence[str] | None
     held_out: int
 
     def quick(self, neuron: Neuron) -> Card:
-        """What needs no forward pass: the activations, the density and the examples."""
+        """What needs no forward pass: the activations, the density, the examples and the explanations."""
         activation = self.activations.neuron(neuron)
-        ready = self.sample.ready and self.sample.token_count > 0
+        card = self.evidence.card(neuron, activation)
         waiting = "computing" if self.target else NO_TARGET
-        missing = {"effect": waiting, "dose": waiting, "held_out": waiting}
-        if not ready:
-            missing |= {"corpus": NO_SAMPLE, "examples": NO_SAMPLE, "held_out": NO_SAMPLE}
-        return {
-            "neuron": str(neuron),
-            "activation": wire.numbers(activation),
-            "corpus": self.sample.density(neuron, activation) if ready else None,
-            "examples": self.sample.examples(neuron) if ready else [],
-            "effect": None,
-            "held_out": None,
-            "dose": None,
-            "off": None,
-            "toward": [],
-            "missing": missing,
-        }
+        missing = {"effect": waiting, "dose": waiting, "held_out": waiting, **card["missing"]}
+        if "corpus" in card["missing"]:
+            missing["held_out"] = card["missing"]["corpus"]
+        nothing: Card = {"effect": None, "held_out": None, "dose": None, "off": None, "toward": []}
+        return card | nothing | {"activation": wire.numbers(activation), "missing": missing}
 
     def complete(self, card: Card, should_stop: Callable[[], bool]) -> Card:
         """The card with what takes forward passes: effect, held-out effect, dose-response and the prediction without it."""
@@ -66,7 +95,7 @@ class CardMaker:
         neuron = Neuron.parse(card["neuron"])
         done = dict(card, effect=self.effect(neuron, should_stop), dose=self.dose(neuron), off=self.off(neuron))
         missing = {part: why for part, why in card["missing"].items() if part not in ("effect", "dose")}
-        if self.sample.ready:
+        if done["corpus"] is not None:
             done["held_out"] = self.held_out_effect(neuron, should_stop)
             missing.pop("held_out", None)
             if done["held_out"] is None:
@@ -90,7 +119,7 @@ class CardMaker:
     def held_out_effect(self, neuron: Neuron, should_stop: Callable[[], bool]) -> dict[str, Any] | None:
         """The same effect on other texts of the sample, with a bootstrap interval over texts."""
         assert self.target is not None
-        texts = [text for text in self.sample.texts if text != self.text][: self.held_out]
+        texts = [text for text in self.evidence.sample.texts if text != self.text][: self.held_out]
         if not texts:
             return None
         effects = ablation_effects(
@@ -109,7 +138,7 @@ class CardMaker:
             "low": None if interval is None else wire.number(interval[0]),
             "high": None if interval is None else wire.number(interval[1]),
             "texts": len(texts),
-            "name": self.sample.name,
+            "name": self.evidence.sample.name,
             "values": [] if effects.per_text is None else wire.numbers(effects.per_text[:, place[0], place[1]]),
         }
 
@@ -117,11 +146,8 @@ class CardMaker:
         """Target and probabilities with the neuron set, at every token, to values over its observed range."""
         assert self.target is not None
         activation = self.activations.neuron(neuron)[~self.activations.tokens.special]
-        observed = self.sample.values(neuron) if self.sample.ready and self.sample.token_count else activation
-        low, high = (
-            float(min(observed.min(), activation.min(initial=0))),
-            float(max(observed.max(), activation.max(initial=0))),
-        )
+        span = np.concatenate([self.evidence.observed(neuron), activation])
+        low, high = float(span.min(initial=0)), float(span.max(initial=0))
         natural = float(activation.mean()) if len(activation) else 0.0
         grid = np.linspace(low, high if high > low else low + 1, DOSES)
         curve = dose_response(self.model, self.text, neuron, grid, target=self.target.own)

@@ -29,16 +29,23 @@ def reproduce(
     interventions: Sequence[Mapping[str, Any]],
     selected_neuron: str | None,
     selected_token: int | None,
+    examples: bool = False,
 ) -> str:
     """Python that shows the same explorer, and the same prediction without it."""
     options = [f"site={site!r}"] if site != "mlp" else []
     options += [f"target={target!r}"] if target != "auto" else []
+    options += ["examples=examples"] if examples else []
     arguments = ", ".join(["model", "text", *options])
     lines = [
         "import neurowidget as nw",
         "",
         load_line(source),
         f"text = {text!r}",
+        *(
+            ["examples = nw.top_examples(model, corpus)  # or nw.load the Examples that you passed in"]
+            if examples
+            else []
+        ),
         "",
         f"explorer = nw.NeuronExplorer({arguments})",
     ]

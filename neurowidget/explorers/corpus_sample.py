@@ -71,6 +71,10 @@ class CorpusSample:
         """Standard deviation of every neuron over the ordinary tokens, float32 (layer, neuron)."""
         return np.stack([layer[self._ordinary].astype(np.float32).std(axis=0) for layer in self._values])
 
+    def mean(self) -> np.ndarray:
+        """Mean of every neuron over the ordinary tokens, float32 (layer, neuron)."""
+        return np.stack([layer[self._ordinary].astype(np.float32).mean(axis=0) for layer in self._values])
+
     def values(self, neuron: Neuron) -> np.ndarray:
         """One neuron over the ordinary tokens, float32 (token,)."""
         return self._values[self.layers.index(neuron.layer), self._ordinary, neuron.index].astype(np.float32)

@@ -7,15 +7,15 @@ from typing import Any, ClassVar
 import traitlets as t
 
 from neurowidget.models.interventions import from_json
-from neurowidget.widgets.base import View
 from neurowidget.widgets.neuron_heatmap import DEFAULT_VIEW, checked_neuron
+from neurowidget.widgets.noted import NotedView
 from neurowidget.widgets.token_strip import checked_token
 
 MAX_TEXT = 100_000
 MAX_INTERVENTIONS = 200
 
 
-class ExplorerState(View):
+class ExplorerState(NotedView):
     """Public traits are read and written by both sides, the others by Python only (ARCHITECTURE.md, Wire)."""
 
     stem: ClassVar[str] = "neuron-explorer"

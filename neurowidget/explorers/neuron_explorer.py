@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -13,21 +13,33 @@ import traitlets as t
 from neurowidget.explorers import code
 from neurowidget.explorers import targets as explorer_targets
 from neurowidget.explorers.analysis_steps import Analysis, ShouldStop, analyse
-from neurowidget.explorers.cards import Card
+from neurowidget.explorers.cards import Card, Evidence
 from neurowidget.explorers.corpus_sample import CorpusSample
 from neurowidget.explorers.explorer_state import ExplorerState
-from neurowidget.explorers.payload import corpus_of, prompts, wire_activations, wire_effects
+from neurowidget.explorers.payload import (
+    checked_examples,
+    corpus_of,
+    prompts,
+    spread_of,
+    wire_activations,
+    wire_effects,
+    wire_spread,
+)
 from neurowidget.explorers.worker import Job, Step, Steps, Worker
 from neurowidget.export import arrays
+from neurowidget.export.neuron_cards import by_neuron
 from neurowidget.export.snapshot import Snapshot
 from neurowidget.extraction.corpus import Corpus
 from neurowidget.models.interventions import from_json
 from neurowidget.models.loading import NeuronModel, load_model
 from neurowidget.neuron import Neuron
 from neurowidget.results import Activations, Attribution
+from neurowidget.results.examples import Examples
+from neurowidget.results.explanations import Explanation
 from neurowidget.widgets import wire
 from neurowidget.widgets.base import status
 from neurowidget.widgets.neuron_heatmap import DEFAULT_VIEW, checked_neuron
+from neurowidget.widgets.noted import NotesLike
 
 MAX_CARDS = 200
 URGENT, INTERACTIVE, BACKGROUND = 0, 1, 2
@@ -37,7 +49,9 @@ class NeuronExplorer(ExplorerState):
     """All neurons of one site for one text, live and linked: text, tokens, heatmaps, the card of a neuron, interventions.
 
     `corpus` (texts or a Corpus) gives the densities, examples and held-out effects; without one the bundled sample is
-    used, and the view says so. `reference` are the texts of mean ablation (1,000 tokens or more; None: the bundled ones).
+    used, and the view says so. `examples` (nw.top_examples) give the densities and examples of their own corpus instead, at
+    once, and `explanations` what the neurons may stand for; `notes` is a path or Notes, where what is written on a card is
+    kept. `reference` are the texts of mean ablation (1,000 tokens or more; None: the bundled ones).
     Work runs on a background thread: `wait()` blocks until it is done, Cancel or an interrupt of the cell stops it.
     """
 
@@ -49,6 +63,9 @@ class NeuronExplorer(ExplorerState):
         site: str = "mlp",
         target: str = "auto",
         corpus: Corpus | Sequence[str] | None = None,
+        examples: Examples | None = None,
+        explanations: Iterable[Explanation] = (),
+        notes: NotesLike = None,
         reference: Sequence[str] | None = None,
         held_out: int = 32,
         dtype: str = "float16",
@@ -62,15 +79,18 @@ class NeuronExplorer(ExplorerState):
         self.site, self._dtype, self._held_out, self._reference = site, dtype, held_out, reference
         self._analysis: Analysis | None = None
         layers = tuple(range(self.model.num_layers)) if site.rpartition(".")[2] != "embed" else (0,)
-        self._layers, self._corpus_texts, notes, name = layers, *corpus_of(self.model, corpus)
+        # With examples of every neuron the sample's activations are not needed, its texts are: for held-out effects.
+        self._covered = checked_examples(examples, self.model, site, layers)
+        self._layers, self._corpus_texts, said, name = layers, *corpus_of(self.model, corpus)
         self._corpus_name = name
         self._sample = CorpusSample(self.model, self._corpus_texts, site, layers, name, without=text)
+        self._evidence = Evidence(self._sample, examples, by_neuron(explanations))
         self._worker = Worker(self._on_status, self.show_error)
         stack, _, bare = site.rpartition(".")
         super().__init__(
             target=target,
             view=DEFAULT_VIEW | {"layer": layers[-1]},
-            _notes=notes,
+            _notes=said,
             _status=status("empty" if not text else "running", what="" if not text else "reading the text"),
             _held_out_name=name,
             _prompts=prompts(self.model),
@@ -92,13 +112,18 @@ class NeuronExplorer(ExplorerState):
             "cancel": lambda _: self._worker.cancel(),
             "rerun": lambda _: self._submit_text(),
             "card": self._card_command,
+            "note": self._note_command,
             "export": lambda _: {"html": self.html_page(), "name": "neurowidget.html"},
         }
         self.observe(self._on_text, ["text", "target"])
         self.observe(self._on_interventions, "interventions")
         self.observe(self._on_neuron, "selected_neuron")
         self.observe(self._write_code, ["text", "target", "interventions", "selected_neuron", "selected_token"])
-        self._submit_sample()
+        self.keep_notes(notes)
+        if self._covered:
+            self._spread = spread_of(examples)  # type: ignore[arg-type]
+        else:
+            self._submit_sample()
         self.text = text
         self._write_code()
 
@@ -186,7 +211,8 @@ class NeuronExplorer(ExplorerState):
 
     def close(self) -> None:
         """Stop the work and release the view."""
-        self._worker.cancel()
+        if hasattr(self, "_worker"):  # not where the arguments were refused
+            self._worker.cancel()
         super().close()
 
     def __repr__(self) -> str:
@@ -210,6 +236,7 @@ class NeuronExplorer(ExplorerState):
     def _on_neuron(self, change: t.Bunch) -> None:
         with self.showing_errors():
             if self.selected_neuron is not None:
+                self._show_quick_card()
                 self._worker.submit(
                     "card", f"looking at {self.selected_neuron}", self._card_steps, priority=INTERACTIVE
                 )
@@ -217,7 +244,8 @@ class NeuronExplorer(ExplorerState):
     def _write_code(self, change: t.Bunch | None = None) -> None:
         source = self.model.source
         chosen = (self.interventions, self.selected_neuron, self.selected_token)
-        self._code = code.reproduce(source, self.text, self.site, self.target, *chosen)
+        given = self._evidence.examples is not None
+        self._code = code.reproduce(source, self.text, self.site, self.target, *chosen, examples=given)
 
     # -- jobs (on the worker's thread) ---------------------------------------------------------------------------------
 
@@ -243,13 +271,10 @@ class NeuronExplorer(ExplorerState):
     def _text_steps(self, stop: ShouldStop) -> Steps:
         text, started = self.text, time.perf_counter()
         yield 0, 4
-        options: dict[str, Any] = {
-            "target": self.target,
-            "reference": self._reference,
-            "held_out": self._held_out,
-            "should_stop": stop,
-        }
-        for number, analysis in enumerate(analyse(self.model, text, self.site, self._layers, self._sample, **options)):
+        options: dict[str, Any] = {"target": self.target, "reference": self._reference}
+        options |= {"held_out": self._held_out, "should_stop": stop}
+        steps = analyse(self.model, text, self.site, self._layers, self._evidence, **options)
+        for number, analysis in enumerate(steps):
             self._analysis = analysis
             if number == 0:
                 self._publish_text(analysis)
@@ -292,11 +317,8 @@ class NeuronExplorer(ExplorerState):
         yield from self._sample.read()
         if self._sample.token_count:
             with self.publishing():
-                spread = {
-                    "values": arrays.encode(self._sample.spread(), "float32"),
-                    "corpus": self._sample.name,
-                }
-                self._spread = spread | {"tokens": self._sample.token_count}
+                sample = self._sample
+                self._spread = wire_spread(sample.spread(), sample.mean(), sample.name, sample.token_count)
         if self.selected_neuron is not None and self._analysis is not None:
             self._on_neuron(t.Bunch())
 
@@ -306,17 +328,21 @@ class NeuronExplorer(ExplorerState):
         if analysis is None or name is None:
             return
         kept = self._cards.get(name)
+        self._card = card = kept or analysis.cards.quick(Neuron.parse(name))
         if kept is not None:
-            self._card = kept
             return
-        card = analysis.cards.quick(Neuron.parse(name))
-        self._card = card
         yield 1, 2
         card = analysis.cards.complete(card, stop)
         if analysis is self._analysis and name == self.selected_neuron:
             self._card = card
-        if analysis is self._analysis and self._sample.ready:
+        if analysis is self._analysis and card["corpus"] is not None:
             self._keep(card)
+
+    def _show_quick_card(self) -> None:
+        """Show at once what is known without a forward pass: the worker may be in the middle of one."""
+        analysis, name = self._analysis, self.selected_neuron
+        if analysis is not None and name is not None and self._evidence.of(Neuron.parse(name)) is not None:
+            self._card = self._cards.get(name) or analysis.cards.quick(Neuron.parse(name))
 
     def _complete_card(self, neuron: Neuron, stop: ShouldStop) -> Card:
         if self._analysis is None:

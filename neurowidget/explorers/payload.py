@@ -9,9 +9,11 @@ import numpy as np
 
 from neurowidget.explorers.analysis_steps import Analysis
 from neurowidget.export import arrays
+from neurowidget.export.neuron_cards import names_of
 from neurowidget.extraction.corpus import Corpus
 from neurowidget.models.bundled import sample_texts
 from neurowidget.models.loading import NeuronModel
+from neurowidget.results.examples import Examples
 from neurowidget.widgets import wire
 
 
@@ -37,6 +39,37 @@ def wire_effects(analysis: Analysis) -> dict[str, Any] | None:
         "top": top,
         "agreement": effects.agreement,
     }
+
+
+def wire_spread(deviation: np.ndarray, mean: np.ndarray, corpus: str, tokens: int) -> dict[str, Any]:
+    """Standard deviation and mean of every neuron, (layer, neuron), over a corpus."""
+    arrays_of = {"values": arrays.encode(deviation, "float32"), "mean": arrays.encode(mean, "float32")}
+    return arrays_of | {"corpus": corpus, "tokens": tokens}
+
+
+def spread_of(examples: Examples) -> dict[str, Any]:
+    """The same from the statistics of Examples that are about every neuron of the layers."""
+    shape = (len(examples.layers), -1)
+    deviation, mean = np.sqrt(examples.variance).reshape(shape), examples.mean.reshape(shape)
+    return wire_spread(deviation, mean, examples.corpus, examples.token_count)
+
+
+def checked_examples(examples: Examples | None, model: NeuronModel, site: str, layers: Sequence[int]) -> bool:
+    """Whether `examples` are about all neurons of the layers, in order; False without any.
+
+    Raises TypeError for anything but Examples, and ValueError for another site or other weights.
+    """
+    if examples is None:
+        return False
+    if not isinstance(examples, Examples):
+        raise TypeError(f"examples= takes the Examples of nw.top_examples, got {type(examples).__name__}")
+    own = f"{examples.stack}.{examples.site}" if examples.stack else examples.site
+    if own != site:
+        raise ValueError(f"the examples are about {own!r}, this explorer shows {site!r}: give site={own!r}")
+    known = examples.provenance.weights_hash
+    if known and known != model.weights_hash:
+        raise ValueError(f"the examples are of other weights than {model.name!r}: run nw.top_examples on this model")
+    return names_of(examples, {}) is None and tuple(examples.layers) == tuple(layers)
 
 
 def prompts(model: NeuronModel) -> list[str]:

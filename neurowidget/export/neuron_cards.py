@@ -20,10 +20,16 @@ NO_EXAMPLES = "give the Examples of nw.top_examples(model, corpus) to see where 
 NO_EXPLANATION = "nw.explain_neuron(examples, neuron) says what it may stand for: give it as explanations=[...]"
 
 
-def card_of(examples: Examples | None, neuron: Neuron | str, explanations: Sequence[Explanation] = ()) -> Card:
+def card_of(
+    examples: Examples | None,
+    neuron: Neuron | str,
+    explanations: Sequence[Explanation] = (),
+    activation: np.ndarray | None = None,
+) -> Card:
     """The card of one neuron: density, statistics, examples by group, words, and the explanations that are about it.
 
-    Raises IndexError when the neuron is not among the examples.
+    `activation` (token,) are values of the neuron in another text, which the density is to place. Raises IndexError when
+    the neuron is not among the examples.
     """
     name = str(Neuron.parse(str(neuron)))
     missing = {} if explanations else {"explanations": NO_EXPLANATION}
@@ -32,7 +38,7 @@ def card_of(examples: Examples | None, neuron: Neuron | str, explanations: Seque
     if examples is None:
         return card | {"missing": missing | {"corpus": NO_EXAMPLES, "examples": NO_EXAMPLES}}
     found = examples.for_neuron(name)
-    card |= {"corpus": density(found), "examples": list(_examples(examples, found)), "missing": missing}
+    card |= {"corpus": density(found, activation), "examples": list(_examples(examples, found)), "missing": missing}
     if examples.type_maxima is not None:
         triples = examples.maximum_per_token(name, STATEMENTS)
         card["words"] = [{"text": text, "value": short(value), "count": count} for text, value, count in triples]
@@ -120,7 +126,7 @@ def by_neuron(explanations: Iterable[Explanation]) -> dict[str, tuple[Explanatio
 def source_of(examples: Examples | None, explanations: Mapping[str, Sequence[Explanation]]) -> dict[str, Any]:
     """What the cards are about: the model, the neurons that there are, the corpus."""
     result: Any = examples if examples is not None else next(iter(next(iter(explanations.values()), ())), None)
-    source = {
+    source: dict[str, Any] = {
         "name": "" if result is None else result.provenance.model,
         "hash": "" if result is None else result.provenance.weights_hash[:12],
         "site": "mlp",
