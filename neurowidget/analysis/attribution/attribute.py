@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from neurowidget.analysis.attribution import METHODS
-from neurowidget.neuron import Neuron
+from neurowidget.neuron import LayerSite, Neuron
 from neurowidget.results.attribution import Attribution
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def attribute(
     baseline: Any = ...,
     position: int | None = ...,
     site: str | None = ...,
-    of: Neuron | str | None = ...,
+    of: Neuron | LayerSite | str | None = ...,
     **options: Any,
 ) -> Attribution: ...
 @overload
@@ -38,7 +38,7 @@ def attribute(
     baseline: Any = ...,
     position: int | None = ...,
     site: str | None = ...,
-    of: Neuron | str | None = ...,
+    of: Neuron | LayerSite | str | None = ...,
     **options: Any,
 ) -> list[Attribution]: ...
 def attribute(
@@ -49,7 +49,7 @@ def attribute(
     baseline: Any = None,
     position: int | None = None,
     site: str | None = None,
-    of: Neuron | str | None = None,
+    of: Neuron | LayerSite | str | None = None,
     **options: Any,
 ) -> Attribution | list[Attribution]:
     """How much each token of `text`, or each neuron of `site`, contributes to `target`; for a list of texts, a list.
@@ -58,15 +58,16 @@ def attribute(
     gives an Attribution. With `site`, "conductance" and others score its neurons, (layer, neuron), and a method of tokens
     stands for the one of layers: "integrated_gradients" for "layer_integrated_gradients". `target` is what
     `neurowidget.targets` describes, by default the predicted class or token of the clean model, read at `position`;
-    `of="L5.mlp[131]"` explains a neuron instead, at token `position` or over all tokens. `baseline` is "pad", "mask",
-    "zero", "mean", a token, a text with as many tokens, or a list of these. `group` joins tokens: "words", or lists of
-    neighbouring positions. `options` go to the method (`n_steps`, `n_samples`, `seed`, `should_stop`, `layers`,
-    `target_text` of a seq2seq decoder).
+    `of="L5.mlp[131]"` explains a neuron instead, at token `position` or over all tokens; with "conductance" it is what
+    reaches the target through that neuron, and `of="L5.mlp"` with "gradient_x_input" scores (token, neuron). `baseline`
+    is "pad", "mask", "zero", "mean", a token, a text with as many tokens, or a list of these. `group` joins tokens:
+    "words", or lists of neighbouring positions. `options` go to the method (`n_steps`, `n_samples`, `seed`, `layers`,
+    `should_stop`, `target_text` of a seq2seq decoder).
 
     Inside `with model.intervene(...)` the changed model is explained. The model is left as it was, and param.grad is
     not touched. Raises ValueError for an unknown method, an option that the method does not take, and NaN.
     """
-    function = _method(method, site)
+    function = _method(method, site, of)
     given = {"target": target, "baseline": baseline, "position": position, "site": site, "of": of}
     chosen = {name: value for name, value in given.items() if value is not None} | options
     _check_options(function, chosen)
@@ -75,12 +76,16 @@ def attribute(
     return [function(model, one, **chosen) for one in text]
 
 
-def _method(method: Method, site: str | None) -> Callable[..., Attribution]:
+def _method(method: Method, site: str | None, of: Any) -> Callable[..., Attribution]:
     if callable(method):
         return method
     method = ALIASES.get(method, method)
     if site is not None and f"layer_{method}" in METHODS:
         return METHODS[f"layer_{method}"]
+    if of is not None and site is None and f"neuron_{method}" in METHODS:
+        return METHODS[f"neuron_{method}"]
+    if method == "gradient_x_input" and (isinstance(of, LayerSite) or (isinstance(of, str) and "[" not in of)):
+        return METHODS["input_x_jacobian"]
     if method not in METHODS:
         raise ValueError(f"no attribution method {method!r}: there are {', '.join(METHODS)}, or pass a callable")
     return METHODS[method]

@@ -33,6 +33,11 @@ QUICK: dict[str, dict[str, Any]] = {
     "layer_gradient_shap": {"n_samples": 4, "baseline": ["zero", "mean"]},
     "layer_feature_ablation": {"layers": [0, 1]},
     "conductance": {"n_steps": 8},
+    "neuron_conductance": {"n_steps": 8, "of": "L1.mlp[7]"},
+    "input_x_jacobian": {"of": "L1.mlp"},
+    "deep_lift_shap": {"baseline": ["zero", "mean"]},
+    "layer_deep_lift": {"layers": [0, 1]},
+    "layer_deep_lift_shap": {"layers": [0, 1], "baseline": ["zero", "mean"]},
     "internal_influence": {"n_steps": 8},
 }
 THOROUGH = ("integrated_gradients", "gradient_x_input", "gradient_x_activation")  # in every family
@@ -72,8 +77,16 @@ def test_hand_numbers():
     assert (second.scores.tolist(), second.layers) == ([[5, 0, 0]], (1,))
 
 
-ONE_FORWARD = ("saliency", "smooth_grad", "gradient_x_input", "gradient_x_activation", "grad_cam")
-NO_TARGET = ("layer_activation",)
+ONE_FORWARD = (
+    "saliency",
+    "smooth_grad",
+    "gradient_x_input",
+    "gradient_x_activation",
+    "grad_cam",
+    "guided_backprop",
+    "deconvolution",
+)
+NO_TARGET = ("layer_activation", "input_x_jacobian")
 
 
 class Stopped(BaseException):

@@ -82,7 +82,7 @@ def test_it_is_what_captum_gives_on_the_embedding_layer(name):
     model = families.model(name)
     token = model.tokenizer.convert_tokens_to_ids(model.tokenizer.tokenize("good")[0])
     target = targets.resolve(model, model.encode([TEXT]))
-    attr = integrated_gradients(model, TEXT, baseline=model.tokenizer.convert_ids_to_tokens(token))
+    attr = integrated_gradients(model, TEXT, baseline=model.tokenizer.convert_ids_to_tokens(token), sink_first=False)
     embedding = model.module.get_input_embeddings()
     assert attr.scores == pytest.approx(captum_by_itself(model, embedding, token, target).numpy(), abs=1e-5)
 
@@ -299,3 +299,27 @@ def test_a_causal_model_gives_nothing_to_later_tokens():
     attr = integrated_gradients(model, TEXT, position=3)
     assert attr.scores[:4].all()
     assert not attr.scores[4:].any()
+
+
+@pytest.mark.parametrize("name", ["gpt2", "qwen2"])
+def test_the_first_token_of_a_causal_model_goes_first(name):
+    """Its score is the difference that it makes at the baseline; the others share the rest, and nothing is missing."""
+    model = families.model(name)
+    attr = integrated_gradients(model, TEXT, baseline="zero", n_steps=100)
+    batch = model.encode([TEXT])
+    target = targets.resolve(model, batch)
+    embedding = model.module.get_input_embeddings()
+    text = embedding(batch.input_ids).detach()
+    first = torch.zeros_like(text)
+    first[:, 0] = text[:, 0]
+    ends = torch.cat([torch.zeros_like(text), first])
+    with torch.no_grad():
+        given = {**batch.take([0, 0]).kwargs(), "inputs_embeds": ends}
+        given.pop("input_ids")
+        nothing, alone = target(model.module(**given), batch.take([0, 0]))
+    assert attr.scores[0] == pytest.approx(float(alone - nothing), abs=1e-5)
+    assert attr.baseline_value == pytest.approx(float(nothing), abs=1e-5)
+    assert attr.completeness_error < 1e-3
+    assert attr.provenance.parameters["sink_first"] is True
+    assert integrated_gradients(families.model("llama"), TEXT).provenance.parameters["sink_first"] is False
+    assert integrated_gradients(families.model("bert"), TEXT).provenance.parameters["sink_first"] is False

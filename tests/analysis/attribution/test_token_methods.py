@@ -61,7 +61,7 @@ BY_GRADIENT: dict[str, tuple[dict[str, Any], Callable[[Plain], Any]]] = {
     "saliency": ({"norm": "l1"}, lambda f: summed(ca.Saliency(f).attribute(f.text))),
     "gradient_x_input": ({}, lambda f: summed(ca.InputXGradient(f).attribute(f.text))),
     "integrated_gradients": (
-        {"baseline": "zero"},
+        {"baseline": "zero", "sink_first": False},
         lambda f: summed(ca.IntegratedGradients(f).attribute(f.text, f.start)),
     ),
 }
