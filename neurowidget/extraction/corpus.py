@@ -266,7 +266,7 @@ class Corpus(_Sentences):
         `by="sentence"`: whole sentences, equal texts on the same side. `by="word_type"`: no word type (without regard to case)
         has labels in two parts: each part has all sentences, with None for the words of the others, so that a probe cannot
         pass by having seen the word (labels of whole texts stay in all parts). `by` the name of a label of whole texts: texts
-        with the same value, say of one document, on the same side. Raises ValueError when nothing is left to train on.
+        with the same value, say of one document, on the same side. Raises ValueError for too few texts, types or values.
         """
         shares = {"test": test} if dev is None else {"test": test, "dev": dev}
         parts = split_sentences(self._sentences, shares, by, seed)

@@ -72,17 +72,19 @@ def _group_labels(sentences: Sequence[Sentence], by: str) -> list[Hashable]:
 
 
 def _drawn(weights: Mapping[Any, int], shares: Mapping[str, float], seed: int, what: str) -> dict[Hashable, str]:
-    """The part of each key: keys in random order fill the parts one after the other, "train" gets the rest."""
+    """The part of each key: keys in random order fill the parts one after the other, "train" gets the rest.
+
+    Every part gets a key, and another one only if that brings it nearer to its share of the weight.
+    """
+    if len(weights) <= len(shares):
+        raise ValueError(f"{len(weights)} {what} are too few for {len(shares) + 1} parts")
     order = list(weights)
     random.Random(seed).shuffle(order)
-    total = sum(weights.values())
     part_of: dict[Hashable, str] = {}
-    for name, share in shares.items():
-        wanted = max(1, round(share * total))
-        while order and wanted > 0:
-            key = order.pop()
-            part_of[key] = name
-            wanted -= weights[key]
-    if not order:
-        raise ValueError(f"{len(weights)} {what} are too few for these parts: nothing is left to train on")
+    for filled, (name, share) in enumerate(shares.items()):
+        wanted = share * sum(weights.values())
+        kept_back, taken = len(shares) - filled, False
+        while len(order) > kept_back and (not taken or weights[order[-1]] <= 2 * wanted):
+            wanted -= weights[order[-1]]
+            part_of[order.pop()], taken = name, True
     return part_of | dict.fromkeys(order, "train")

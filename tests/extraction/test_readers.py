@@ -133,6 +133,19 @@ class TestTreebank:
         assert "lemma" not in corpus.label_names
         assert "Polarity" in corpus.label_names
 
+    def test_text_of_words_alone(self, tmp_path):
+        """Without # text a space follows each word but where SpaceAfter=No; inside don't there is none."""
+        rows = [
+            ("1-2", "don't", "_"),
+            ("1", "do", "_"),
+            ("2", "n't", "_"),
+            ("3", "go", "SpaceAfter=No"),
+            ("4", "!", "_"),
+        ]
+        lines = [f"{number}\t{form}" + "\t_" * 7 + f"\t{misc}\n" for number, form, misc in rows]
+        corpus = Corpus.read(written(tmp_path, "a.conllu", "".join(lines)))
+        assert (corpus.texts, words_of(corpus)) == (("don't go!",), [["do", "n't", "go", "!"]])
+
     def test_columns_choose_the_labels(self):
         path = FILES / "made_up.conllu"
         corpus = Corpus.read(path, labels=["lemma", "Number"], multiword="none")
@@ -212,7 +225,7 @@ class TestObjects:
         """Class numbers become names; 5 is the rating of a class label that a dataset does not name."""
         rows = [
             {"text": "a film", "tokens": ["a", "film"], "tags": [0, 0], "label": 1, "rating": 5},
-            {"text": "Rome", "tokens": ["Rome"], "tags": [1], "label": -1, "rating": None},
+            {"text": "Rome", "tokens": ["Rome"], "tags": [1], "label": -1, "rating": float("nan")},
         ]
         dataset = MadeUpDataset(rows, {"tags": ["O", "LOC"], "label": ["NEG", "POS"]})
         corpus = Corpus.from_dataset(dataset)

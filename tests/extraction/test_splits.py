@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from neurowidget.extraction.corpus import Corpus, StreamedCorpus
 
-WORDS = st.sampled_from(["The", "the", "cat", "sat", "May", "may", "ran", "."])
+WORDS = st.sampled_from(["The", "the", "cat", "sat", "May", "may", "NATO", "."])
 CORPORA = st.lists(st.lists(WORDS, min_size=1, max_size=5), min_size=8, max_size=20)
 
 
@@ -60,6 +60,8 @@ class TestSplit:
         if len(set(corpus)) < 2:
             return
         train, test = corpus.split(test=0.3, seed=seed)
+        assert train.texts
+        assert test.texts
         assert not set(train) & set(test)
         assert Counter(train) + Counter(test) == Counter(corpus)
 
@@ -91,6 +93,9 @@ class TestSplit:
         train, test = numbered(40).split(test=0.2, by="doc")
         assert (len(train), len(test)) == (32, 8)
         assert not set(train.labels["doc"]) & set(test.labels["doc"])
+        uneven = Corpus([f"text {i}" for i in range(20)], {"doc": [0] * 17 + [1, 2, 3]})
+        assert {len(uneven.split(by="doc", seed=seed)[1]) for seed in range(9)} <= {1, 2, 3, 17}
+        assert all(set(part.labels["doc"]) for part in uneven.split(by="doc", dev=0.1))
 
     def test_mistakes(self):
         corpus = numbered(8)
@@ -99,11 +104,11 @@ class TestSplit:
             ({"test": 0.6, "dev": 0.5}, "leaves nothing to train on"),
             ({"by": "word_type"}, "needs labels of words"),
             ({"by": "genre"}, "by='genre': expected 'sentence', 'word_type' or the name of a label"),
-            ({"test": 0.9, "by": "doc"}, "2 different values of 'doc' are too few"),
+            ({"dev": 0.2, "by": "doc"}, "2 different values of 'doc' are too few for 3 parts"),
         ]:
             with pytest.raises(ValueError, match=match):
                 corpus.split(**options)
-        with pytest.raises(ValueError, match="1 texts are too few"):
+        with pytest.raises(ValueError, match="1 texts are too few for 2 parts"):
             Corpus(["a", "a"]).split()
         with pytest.raises(ValueError, match="text 1 has no label 'doc'"):
             Corpus(["a", "b"], {"doc": ["x", None]}).split(by="doc")
