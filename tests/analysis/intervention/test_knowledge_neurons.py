@@ -6,6 +6,7 @@ import families
 import numpy as np
 import pytest
 import torch
+from masked_model import masked_model
 
 import neurowidget as nw
 from neurowidget.analysis.intervention.knowledge_neurons import _first_token, _random, _refined, knowledge_neurons
@@ -110,16 +111,6 @@ def test_masked_models_read_the_mask_and_long_answers_their_first_token():
     number, warnings = _first_token(families.model("gpt2"), "Mary and John")
     assert isinstance(number, int)
     assert "the first one" in warnings[0]
-
-
-def masked_model():
-    import tiny_tokenizers
-    import transformers
-
-    config = transformers.BertConfig(
-        vocab_size=families.ROWS, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48
-    )
-    return nw.load_model(transformers.BertForMaskedLM(config).eval(), tiny_tokenizers.bert_like())
 
 
 def test_mistakes_and_stops():
