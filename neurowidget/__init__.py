@@ -29,6 +29,8 @@ _NAMES = {
     "to_neurox": "neurowidget.extraction.neurox_files",
     "attribute": "neurowidget.analysis.attribution.attribute",
     "ablation_effects": "neurowidget.analysis.intervention.ablation_effects",
+    "promoted_tokens": "neurowidget.analysis.intervention.promoted_tokens",
+    "logit_lens": "neurowidget.analysis.intervention.logit_lens",
     "knowledge_neurons": "neurowidget.analysis.intervention.knowledge_neurons",
     "typical_values": "neurowidget.analysis.intervention.typical_values",
     "steering_sweep": "neurowidget.analysis.intervention.steering_sweep",
@@ -94,11 +96,13 @@ __all__ = [
     "layer_similarity",
     "load",
     "load_model",
+    "logit_lens",
     "match_neurons",
     "mediation_effects",
     "open_store",
     "page",
     "patching_effects",
+    "promoted_tokens",
     "rank_neurons",
     "ranking_from_array",
     "report",
@@ -122,8 +126,10 @@ if TYPE_CHECKING:
     from neurowidget.analysis.grouping.match_neurons import match_neurons
     from neurowidget.analysis.intervention.ablation_effects import ablation_effects
     from neurowidget.analysis.intervention.knowledge_neurons import knowledge_neurons
+    from neurowidget.analysis.intervention.logit_lens import logit_lens
     from neurowidget.analysis.intervention.mediation_effects import mediation_effects
     from neurowidget.analysis.intervention.patching_effects import patching_effects
+    from neurowidget.analysis.intervention.promoted_tokens import promoted_tokens
     from neurowidget.analysis.intervention.steering_sweep import steering_sweep
     from neurowidget.analysis.intervention.steering_vector import steering_vector
     from neurowidget.analysis.intervention.typical_values import typical_values

@@ -43,6 +43,7 @@ from neurowidget.results.probe import LinearProbe
 from neurowidget.results.ranking import NeuronRanking, RankingReport
 from neurowidget.results.steering import SteeringSweep, SteeringVector
 from neurowidget.results.tokens import Tokens
+from neurowidget.results.vocabulary import LogitLens, PromotedTokens
 
 FORMAT = "neurowidget result"
 VERSION = 1
@@ -57,6 +58,7 @@ _KINDS: tuple[type[Result], ...] = (
     FiringNeurons,
     KnowledgeNeurons,
     LayerSimilarity,
+    LogitLens,
     MediationEffects,
     NeuronFactors,
     NeuronGroups,
@@ -65,6 +67,7 @@ _KINDS: tuple[type[Result], ...] = (
     NeuronRanking,
     PatchingEffects,
     Prediction,
+    PromotedTokens,
     SteeringSweep,
     SteeringVector,
 )

@@ -26,6 +26,7 @@ from neurowidget.results.probe import LinearProbe
 from neurowidget.results.ranking import NeuronRanking, RankingReport
 from neurowidget.results.steering import SteeringSweep, SteeringVector
 from neurowidget.results.tokens import Tokens
+from neurowidget.results.vocabulary import LogitLens, PromotedTokens
 
 PIECES = ("[CLS]", "né", " 😀", "", " \u2028<b>", "[SEP]")
 
@@ -243,6 +244,22 @@ def knowledge_neurons() -> KnowledgeNeurons:
     )  # fmt: skip
 
 
+def logit_lens() -> LogitLens:
+    values = np.arange(12).reshape(2, 6)
+    return LogitLens(
+        tokens=tokens(), layers=(0, 4), ids=values[..., None], probabilities=values[..., None] / 12,
+        answer_ids=np.arange(6), answer_probabilities=values / 12, answer_ranks=values, kl=np.where(values, values, np.nan),
+        labels={number: f"né{number}" for number in range(12)}, provenance=provenance("logit_lens"),
+    )  # fmt: skip
+
+
+def promoted_tokens() -> PromotedTokens:
+    return PromotedTokens(
+        name="L5.mlp[131]", tokens=("né", " 😀"), ids=np.array([2**40, 3]), scores=np.array([1, -2]), approximate=False,
+        frozen_norm="none", weight_norm=0.5, provenance=provenance("promoted_tokens"),
+    )  # fmt: skip
+
+
 MADE: dict[str, Callable[[], Result]] = {
     "Activations": activations, "Attribution": attribution, "DoseResponse": dose_response, "Effects": effects,
     "Examples": examples, "Explanation": explanation, "Prediction": prediction,
@@ -254,6 +271,8 @@ MADE: dict[str, Callable[[], Result]] = {
     "SteeringSweep": steering_sweep,
     "SteeringVector": steering_vector,
     "KnowledgeNeurons": knowledge_neurons,
+    "LogitLens": logit_lens,
+    "PromotedTokens": promoted_tokens,
 }  # fmt: skip
 
 
