@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+import families
+import numpy as np
 import pytest
 
+from neurowidget.extraction.activations import extract
 from neurowidget.extraction.corpus import Corpus, StreamedCorpus
 
 
@@ -65,3 +71,22 @@ def test_streamed_is_read_anew_on_each_pass():
     assert (kept.first(1).labels, kept.label_counts()) == ((2,), {2: 1, 3: 1})
     with pytest.raises(ValueError, match="size=0"):
         next(corpus.parts(0))
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_labels_of_files_and_rules_are_at_their_rows(family):
+    """don't is two words in the treebank: both have rows of their own, whatever the tokenizer makes of it."""
+    corpus = Corpus.read(Path(__file__).parent / "files" / "made_up.conllu", labels=["upos", "Number"])
+    corpus = corpus.annotate({"cat": re.compile("cats?|chat")})
+    acts = extract(families.model(family), corpus, words="first", layers=0, progress=False)
+    upos = [label for sentence in corpus.sentences() for label in sentence.labels["upos"]]
+    assert list(acts.row_labels("upos")) == upos
+    assert list(acts.row_labels("Number"))[:3] == [None, "Plur", None]
+    assert np.flatnonzero(acts.row_labels("cat")).tolist() == [1, 9]
+    assert [text.strip() for text in acts.tokens.pieces][2:4] == ["do", "n't"]
+    train, test = corpus.split(test=0.4, by="word_type")
+    sides = [
+        extract(families.model(family), part, words="first", layers=0, progress=False).row_labels("upos")
+        for part in (train, test)
+    ]
+    assert [(first is None) != (second is None) for first, second in zip(*sides, strict=True)] == [True] * len(upos)
