@@ -19,10 +19,11 @@ SAMPLED_EVERY = 16
 class BatchRows:
     """The tokens of one batch that count, row by row, in the order of their texts.
 
-    A site's value (text, token, width), flattened to (text * token, width), has them at `flat`; `texts` and `positions` say
-    which tokens of the corpus they are. The rows `starts[i]` to `starts[i + 1]` are of one piece of a text, `owners[i]`
-    its number in the corpus; the piece is `shown[i]` of the flattened value, special tokens included. Row r is of the piece
-    `piece[r]`, its token `offset[r]`. `sampled` are the rows from which the groups by quantile are taken.
+    A site's value (text, token, width), flattened to (text * token, width), has them at `flat`; `texts` and `positions`
+    say which tokens of the corpus they are. The rows `starts[i]` to `starts[i + 1]` are of one piece of a text, which is
+    all of it or a window: `owners[i]` is its number in the corpus, `origins[i]` the position where the piece begins, and
+    `shown[i]` the piece in the flattened value, special tokens included. Row r is of the piece `piece[r]`, its token
+    `offset[r]`. `sampled` are the rows from which the groups by quantile are taken.
     """
 
     flat: Tensor
@@ -30,6 +31,7 @@ class BatchRows:
     positions: Tensor
     starts: tuple[int, ...]
     owners: Tensor
+    origins: Tensor
     shown: tuple[slice, ...]
     piece: Tensor
     offset: Tensor
@@ -54,7 +56,9 @@ def rows_of(
     draws, or with `per_sentence=False` every 16th.
     """
     tokens = batch.input_ids.shape[1]
-    columns: dict[str, list[int]] = {name: [] for name in ("flat", "texts", "positions", "owners", "piece", "offset")}
+    columns: dict[str, list[int]] = {
+        name: [] for name in ("flat", "texts", "positions", "owners", "origins", "piece", "offset")
+    }
     starts: list[int] = [0]
     shown: list[slice] = []
     sampled: list[int] = []
@@ -72,6 +76,7 @@ def rows_of(
         columns["piece"] += [len(shown)] * len(chosen)
         columns["offset"] += chosen
         columns["owners"].append(text)
+        columns["origins"].append(piece.at)
         shown.append(slice(origin, origin + count))
         every = len(chosen) if per_sentence else min(SAMPLED_EVERY, len(chosen))
         drawn = int(mixed(torch.tensor(text * 65_537 + seed + piece.at))) % every

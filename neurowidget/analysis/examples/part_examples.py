@@ -123,7 +123,7 @@ class PartExamples:
         if not self.layout.asked.per_sentence:
             neurons, slots, chosen = top.enter(where, keys_by_value(sign * scores.counted, rows.texts, rows.positions))
         else:
-            neurons, slots, text = top.enter(where, keys_by_value(sign * extreme, rows.owners))
+            neurons, slots, text = top.enter(where, keys_by_value(sign * extreme, rows.owners, rows.origins))
             chosen = scores.first_extreme(extreme, text, neurons - where.start, sign)
         seen.put(top, neurons, slots, chosen)
 
@@ -190,7 +190,7 @@ class PartExamples:
         self.density.merge(other.density)
         self.products += other.products
         self.texts += other.texts
-        self.excluded += other.excluded
+        self.excluded.update(other.excluded)  # unlike +=, keeps what is 0
         self.kept += other.kept
         self.type_maxima = torch.maximum(self.type_maxima, other.type_maxima)
         self.type_counts = self.type_counts + other.type_counts

@@ -1,8 +1,9 @@
 """The k best tokens of many neurons over a stream, without a loop over neurons, the same in any order of the stream.
 
 What is better is one whole number, the key: the value rounded to 14 significant bits, and below it what decides ties.
-Keys are unique, so the best k of a corpus are the same set however it is cut into batches and parts. Rounding makes
-values that differ by the rounding of a matrix product equal, so that batches of another shape give the same order.
+Keys are unique (but past token 16,383 of a text), so the best k of a corpus are the same set however it is cut into
+batches and parts. Rounding makes values equal that differ as the same product in batches of two shapes does, so that the
+order does not depend on the batches.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor
 _EMPTY = torch.iinfo(torch.int64).min  # and the next ones, for the slots of a neuron that nothing has entered yet
 _DROPPED_BITS = 10  # of the 24 significant ones of a float32
 _TIE_BITS = 42
-_POSITION_BITS = 12
+_POSITION_BITS = 14
 _MOST_TEXTS = 2 ** (_TIE_BITS - _POSITION_BITS)
 _BLOCK = 4_096  # neurons that are merged or sorted at once
 
@@ -35,13 +36,12 @@ def least_of_rounded(values: Tensor) -> Tensor:
     return (ordinal ^ ((ordinal >> 31) & 0x7FFF_FFFF)).view(torch.float32)
 
 
-def keys_by_value(values: Tensor, texts: Tensor, positions: Tensor | None = None) -> Tensor:
+def keys_by_value(values: Tensor, texts: Tensor, positions: Tensor) -> Tensor:
     """Larger values first, then earlier texts, then earlier positions; `values` (row, neuron), the others (row,)."""
     if len(texts) and int(texts.max()) >= _MOST_TEXTS:
         raise ValueError(f"a corpus of more than {_MOST_TEXTS:,} texts: split it")
     most = 2**_POSITION_BITS - 1
-    place = most if positions is None else most - positions.clamp(max=most)
-    ties = ((_MOST_TEXTS - 1 - texts) << _POSITION_BITS) | place
+    ties = ((_MOST_TEXTS - 1 - texts) << _POSITION_BITS) | (most - positions.clamp(max=most))
     return (rounded(values) << _TIE_BITS) | ties[:, None]
 
 
@@ -105,7 +105,12 @@ class RunningTop:
             return none, none, none
         new = keys.index_select(1, columns).t()
         joined = torch.cat([own.index_select(0, columns), new], dim=1)
-        best = joined >= kth_largest(joined, self.k)[:, None]
+        least = kth_largest(joined, self.k)[:, None]
+        best = joined >= least
+        if int(best.sum()) > best.shape[0] * self.k:  # equal keys, deep in a long text: the first of them
+            equal = joined == least
+            better = joined > least
+            best = better | (equal & (equal.cumsum(dim=1) <= self.k - better.sum(dim=1, keepdim=True)))
         # As many are new as lost their slot, in each neuron: both lists run neuron by neuron.
         neuron, slot = (~best[:, : self.k]).nonzero(as_tuple=True)
         row = best[:, self.k :].nonzero()[:, 1]
