@@ -84,7 +84,7 @@ class TestFromArray:
 
 class TestChecks:
     def test_shapes(self):
-        with pytest.raises(ValueError, match="6 neurons of L2.mlp, L5.mlp and 2 classes do not fit"):
+        with pytest.raises(ValueError, match=r"6 neurons of L2\.mlp, L5\.mlp and 2 classes do not fit"):
             replace(made(), scores=np.zeros(5))
         with pytest.raises(ValueError, match="order should have each of 0 to 5 once"):
             replace(made(), order=np.array([0, 0, 1, 2, 3, 4]))

@@ -24,22 +24,23 @@ def average_precision(train: LabelledRows, dev: LabelledRows, *, seed: int = 0) 
     counts, total = train.counts(), len(train)
     of_classes = np.zeros((len(counts), train.width))
     signs = np.zeros((len(counts), train.width), dtype=np.int8)
+    inverse = 1 / np.arange(1.0, total + 1)
     for neurons, ordered in sorted_labels(train):
         for label, count in enumerate(counts):
             if count == 0:
                 continue
-            first, last = ordered.places(label, int(count))
+            first, last = ordered.places(label)
             if first is last:
-                number = np.arange(1, count + 1)
-                from_top = (number[::-1] / (total - first)).mean(axis=1)
-                from_bottom = (number / (last + 1)).mean(axis=1)
+                number = np.arange(1.0, count + 1)
+                from_top = inverse[total - 1 - first] @ number[::-1] / count
+                from_bottom = inverse[last] @ number / count
             else:
                 from_top = ((count - tied_from(first)) / (total - first)).mean(axis=1)
                 from_bottom = (tied_until(last) / (last + 1)).mean(axis=1)
             of_classes[label, neurons] = np.maximum(from_top, from_bottom)
             signs[label, neurons] = np.where(from_top >= from_bottom, 1, -1)
         if ordered.last is not None:
-            constant = neurons.start + np.flatnonzero(ordered.last[:, 0] == total - 1)
+            constant = neurons[ordered.last[:, 0] == total - 1]
             of_classes[:, constant], signs[:, constant] = 0.0, 0
     base = counts / total
     above = (of_classes - base[:, None]) / np.maximum(1 - base, 1e-12)[:, None]

@@ -36,13 +36,16 @@ def k_sparse_probe(
         for label, count in enumerate(counts):
             if count in (0, total):
                 continue
-            first, last = ordered.places(label, int(count))
+            first, last = ordered.places(label)
             others = total - count
-            above = count - tied_from(first)  # rows of the class from this place on
-            top = above / count - (total - first - above) / others
-            below = tied_until(last)
-            bottom = below / count - (last + 1 - below) / others
-            best, worst = top.max(axis=1), bottom.max(axis=1)
+            if first is last:
+                above, below = np.arange(count, 0, -1), np.arange(1, count + 1)
+            else:
+                above, below = count - tied_from(first), tied_until(last)
+            # J = on / count - others on / others, for a threshold just below a row of the class, or just above it.
+            share = 1 / count + 1 / others
+            best = (above * share + first / others).max(axis=1) - total / others
+            worst = (below * share - last / others).max(axis=1) - 1 / others
             of_classes[label, neurons] = np.maximum(np.maximum(best, worst), 0)
             signs[label, neurons] = np.where(best >= worst, 1, -1)
     overall = of_classes.max(axis=0)

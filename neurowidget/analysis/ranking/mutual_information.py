@@ -29,7 +29,7 @@ def mutual_information(
     of_classes, overall = np.zeros((classes, train.width)), np.zeros(train.width)
     by_place = np.arange(total) * bins // total
     for neurons, ordered in sorted_labels(train):
-        width = neurons.stop - neurons.start
+        width = len(neurons)
         bin_of = by_place[None] if ordered.first is None else by_place[ordered.first]
         cells = bin_of * classes + ordered.labels + (np.arange(width) * bins * classes)[:, None]
         joint = np.bincount(cells.ravel(), minlength=width * bins * classes).reshape(width, bins, classes)

@@ -129,6 +129,44 @@ def test_deep_lift_is_complete_where_every_part_has_a_rule():
     assert layer.scores.sum(axis=1) == pytest.approx([difference] * 2, rel=1e-3)
 
 
+def test_relevance_is_kept_where_every_part_has_a_rule():
+    from hand_model import hand_model, hand_tokenizer
+
+    module = Rectified().eval()
+    for block in module.blocks:
+        nn.init.zeros_(block[0].bias)
+    weights = [value.clone() for value in module.state_dict().values()]
+    model = load_model(module, hand_tokenizer(), sites={"residual": "blocks.{layer}"})
+    attr = nw.attribute(model, "three", "lrp", target=targets.logit(3))
+    assert attr.scores.any()
+    assert attr.scores.sum() == pytest.approx(attr.value, rel=1e-4)
+    assert attr.badges == ()
+    assert all(torch.equal(old, new) for old, new in zip(weights, module.state_dict().values(), strict=True))
+    assert not any("rule" in vars(part) for part in module.modules())
+    attr = nw.attribute(model, "one two three", "lrp", target=targets.logit(1))
+    assert attr.badges == ("incomplete",)  # the sum over tokens is no module either
+    plain = nn.Sequential(*(part for block in module.blocks for part in block))
+
+    class Summed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.plain = plain
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.plain(x).sum(dim=1)
+
+    found = ca.LRP(Summed()).attribute(module.words(torch.tensor([[2, 3, 4]])).requires_grad_(), target=1)
+    np.testing.assert_allclose(attr.scores, found.detach().sum(dim=-1)[0], atol=1e-5)
+    # the residual connection of the hand model is no module
+    assert nw.attribute(hand_model(), "one two", "lrp", target=targets.logit(0)).badges == ("incomplete",)
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2", "t5"])
+def test_relevance_of_a_transformer_is_refused(name):
+    with pytest.raises(ValueError, match=r"lrp has no rule for .*Norm"):
+        nw.attribute(families.model(name), TEXT, "lrp")
+
+
 @pytest.mark.parametrize("method", ["deep_lift", "guided_backprop", "layer_deep_lift"])
 def test_an_error_on_the_way_leaves_nothing_on_the_modules(method):
     model = families.build("opt")

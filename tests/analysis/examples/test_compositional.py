@@ -70,3 +70,13 @@ def test_few_tokens_are_told():
 def test_wrong_options(wrong):
     with pytest.raises(ValueError, match="expected 1 or more"):
         nw.explain_neuron(planted({}), "L0.mlp[0]", "compositional", labels="label", **wrong)
+
+
+def test_statements_are_the_steps_to_the_best_formula():
+    acts = planted({**dict.fromkeys(NOUNS, 5.0), "often": 5.0})
+    concepts = {"month": set(MONTHS), "often": {"often"}}
+    found = nw.explain_neuron(acts, "L0.mlp[0]", "compositional", concepts=concepts, labels="label", threshold=2.5)
+    assert [s.details["length"] for s in found.statements] == [3, 2, 1]
+    scores = [s.score for s in found.statements]
+    assert scores == sorted(scores, reverse=True)
+    assert len(set(scores)) == 3

@@ -8,7 +8,6 @@ from planted import MONTHS, planted
 from sklearn.metrics import average_precision_score
 
 import neurowidget as nw
-from neurowidget.analysis.examples import expert_units
 from neurowidget.analysis.examples.expert_units import average_precisions
 from neurowidget.analysis.examples.sources import held_out_half
 
@@ -24,8 +23,7 @@ def test_by_hand():
 
 
 @pytest.mark.parametrize("ties", [False, True])
-def test_as_scikit_learn(ties, monkeypatch):
-    monkeypatch.setattr(expert_units, "_CELLS", 900)  # several blocks of concepts
+def test_as_scikit_learn(ties):
     rng = np.random.default_rng(0)
     values = rng.integers(0, 6, (300, 4)).astype(float) if ties else rng.standard_normal((300, 4))
     masks = rng.random((7, 300)) < 0.2

@@ -11,7 +11,7 @@ import torch
 from hook_dicts import hook_dicts
 from planted import MONTHS, planted_model
 
-from neurowidget.analysis.examples.token_search import _RESERVED, TokenSearch, real_tokens, window_around
+from neurowidget.analysis.examples.token_search import _RESERVED, TokenSearch, real_tokens, windows_around
 from neurowidget.models import hooks
 from neurowidget.models.decoding import decode
 from neurowidget.models.progress import Cancelled
@@ -139,16 +139,19 @@ def test_another_thread_is_left_alone():
         np.testing.assert_array_equal(prediction.all_logits, expected)
 
 
-def test_window():
+def test_windows_hold_the_token():
     model = families.model("gpt2")
     text = "one two three four five"
     ids = model.encode([text]).ids(0)
-    assert window_around(model, text, len(text) - 1, 3) == ids[-3:]
-    assert window_around(model, text, 0, 3) == ids[:3]
-    assert window_around(model, text, 0, 99) == ids
+    windows = windows_around(model, text, len(text) - 1, 3)
+    assert windows.tolist() == [ids[-3:]]
+    assert windows_around(model, text, 0, 3).tolist() == [ids[:3]]
+    middle = next(i for i, (_, end) in enumerate(model.encode([text]).offsets[0]) if end > 9)
+    assert windows_around(model, text, 9, 3).tolist() == [ids[i : i + 3] for i in range(middle - 2, middle + 1)]
+    assert windows_around(model, text, 0, 99).shape == (0, 99)
     bert = families.model("bert")
     content = bert.encode([text]).ids(0)[1:-1]
-    assert window_around(bert, text, 0, 99) == content
+    assert windows_around(bert, text, 0, len(content)).tolist() == [content]
 
 
 def test_what_cannot_be_searched():

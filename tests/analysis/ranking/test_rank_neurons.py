@@ -181,8 +181,6 @@ class TestNothingLeaks:
         assert len(before.details["penalties tried (l1, l2, score on dev)"]) == 4
 
     def test_a_leak_is_seen(self, monkeypatch):
-        acts = labelled()
-
         def leaking(train, dev, *, seed=0):
             everything = np.asarray(train.arrays["mlp"][0])  # what a method must not do
             return NeuronScores(
@@ -247,9 +245,9 @@ class TestProbe:
         assert (predicted == np.array(new.labels)).mean() > 0.85
         np.testing.assert_array_equal(predicted, probe.predict(new["mlp"][0]))
         np.testing.assert_allclose(probe.probabilities(new).sum(axis=1), 1, rtol=1e-5)
-        with pytest.raises(ValueError, match="L0.mlp has 5 neurons here, the probe was trained on 20"):
+        with pytest.raises(ValueError, match=r"L0\.mlp has 5 neurons here, the probe was trained on 20"):
             probe.predict(activations_from_array(np.zeros((4, 5)), site="mlp"))
-        with pytest.raises(ValueError, match="the probe reads L0.mlp"):
+        with pytest.raises(ValueError, match=r"the probe reads L0\.mlp"):
             probe.predict(activations_from_array(np.zeros((4, 20)), site="residual"))
 
     def test_numbers(self):

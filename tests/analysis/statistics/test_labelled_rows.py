@@ -134,7 +134,7 @@ class TestLabels:
             (None, {"layers": 5}, r"layers=5: not among the layers of these activations \(mlp: 3, 7\)"),
             (None, {"sites": "attention"}, "no site 'attention'"),
             (None, {"task": "numbers"}, "needs labels that are numbers, got 'A'"),
-            (np.random.default_rng(0).random(8).tolist() + [], {"classes": [1, 2]}, "none of the 8"),
+            ([0.5, 0.25] * 4, {"classes": [1, 2]}, "none of the 8"),
             ("XYX", {"pool": "median"}, "pool='median'"),
         ],
     )  # fmt: skip
