@@ -81,7 +81,7 @@ class NeuronExplorer(ExplorerState):
         layers = tuple(range(self.model.num_layers)) if site.rpartition(".")[2] != "embed" else (0,)
         # With examples of every neuron the sample's activations are not needed, its texts are: for held-out effects.
         self._covered = checked_examples(examples, self.model, site, layers)
-        self._layers, self._corpus_texts, said, name = layers, *corpus_of(self.model, corpus)
+        self._layers, self._corpus_texts, said, name = layers, *corpus_of(self.model, corpus, self._covered)
         self._corpus_name = name
         self._sample = CorpusSample(self.model, self._corpus_texts, site, layers, name, without=text)
         self._evidence = Evidence(self._sample, examples, by_neuron(explanations))

@@ -78,13 +78,16 @@ def prompts(model: NeuronModel) -> list[str]:
     return [text for text in sample_texts("movies") if len(text) < 60][:4]
 
 
-def corpus_of(model: NeuronModel, corpus: Corpus | Sequence[str] | None) -> tuple[list[str], list[str], str]:
+def corpus_of(
+    model: NeuronModel, corpus: Corpus | Sequence[str] | None, covered: bool = False
+) -> tuple[list[str], list[str], str]:
+    """The texts of an explorer, what there is to say about them, and their name; `covered`: only held-out effects use them."""
     if corpus is None:
         language = model.kind in ("causal_lm", "masked_lm", "seq2seq_lm")
         name = "prose" if language else "movies"
         return (
             list(sample_texts(name)),
-            [f"No corpus was given: the bundled sample {name!r} is used."],
+            [f"No corpus was given: the bundled sample {name!r} is used{' for held-out effects' if covered else ''}."],
             f"bundled sample {name!r}",
         )
     if isinstance(corpus, str):

@@ -175,7 +175,9 @@ def index_of(
         every = examples.neurons
         names = [str(every[row]) for row in rows]
         words, maximum = _words(examples, np.asarray(rows, dtype=np.int64)), shorts(examples.maximum[list(rows)])
-    about = [" · ".join(s.text for e in explanations.get(n, ()) for s in e.statements[:2])[:80] for n in names]
+    about = [
+        " · ".join(dict.fromkeys(s.text for e in explanations.get(n, ()) for s in e.statements[:2]))[:80] for n in names
+    ]
     return {"neurons": names, "words": words, "maximum": maximum, "about": about}
 
 
