@@ -31,7 +31,6 @@ def compositional(
     beam: int = 10,
     top_fraction: float = 0.01,
     threshold: float | None = None,
-    top: int = 5,
     controls: int = 20,
     seed: int = 0,
 ) -> Explanation:
@@ -39,8 +38,9 @@ def compositional(
 
     `source` is Activations or a store; for `concepts` and `labels` see `concept_masks`. The neuron fires above the quantile
     1 - `top_fraction` of the first half, and with sign -1 below the quantile `top_fraction`; `threshold` replaces both by
-    a > threshold. Formulas have up to `length` concepts; a longer one is named before a shorter one only where its IoU is
-    higher. Held out: IoU on the other half, at the same threshold, of the formula and sign that are best on the first.
+    a > threshold. The statements are the best formula of up to `length` concepts and the best of those that are shorter, down
+    to one concept, for both signs. Held out: IoU on the other half, at the same threshold, of the formula and sign that
+    are best on the first.
     """
     if length < 1 or beam < 1 or not 0 < top_fraction < 1:
         raise ValueError(
@@ -70,15 +70,12 @@ def compositional(
     best = first.argmax(axis=0)
     scores = held[best, np.arange(columns)]
 
-    found = [
-        (iou, formula, number) for number in range(len(signs)) for iou, formula in searched[number * columns][:top]
-    ]
-    found.sort(key=lambda item: (-item[0], len(item[1]), item[2]))
     statements = [
-        _statement(iou, formula, names, masks, fires[:, at * columns], made, signs[at], float(thresholds[at * columns]))
-        for iou, formula, at in found[:top]
-        if iou > 0
+        _statement(iou, formula, names, masks, fires[:, at * columns], made, sign, float(thresholds[at * columns]))
+        for at, sign in enumerate(signs)
+        for iou, formula in _steps(searched[at * columns])
     ]
+    statements.sort(key=lambda statement: -statement.score)
     few = int(fires[made][:, best[0] * columns].sum())
     return verdict(
         source, evidence, "compositional", statements, scores, evidence.neurons,
@@ -87,8 +84,17 @@ def compositional(
         score_range=(0.0, 1.0),
         warnings=[f"Only {few} tokens of the first half are above the threshold: take more text or a larger top_fraction."]
         if few < FEW else [],
-        seed=seed, length=length, beam=beam, top_fraction=top_fraction, threshold=threshold, top=top, concepts=names,
+        seed=seed, length=length, beam=beam, top_fraction=top_fraction, threshold=threshold, concepts=names,
     )  # fmt: skip
+
+
+def _steps(found: Sequence[tuple[float, Formula]]) -> list[tuple[float, Formula]]:
+    """The best formula of each length that covers more than every shorter one; `found` is best first."""
+    best: list[tuple[float, Formula]] = []
+    for iou, formula in found:
+        if iou > 0 and (not best or len(formula) < len(best[-1][1])):
+            best.append((iou, formula))
+    return best
 
 
 def _statement(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from neurowidget.analysis.examples.evidence import Evidence, correlations
 from neurowidget.analysis.examples.fixed_length import Frame
@@ -40,6 +41,7 @@ def concept_alignment(
     top: int = 10,
     controls: int = 10,
     seed: int = 0,
+    progress: bool = True,
     should_stop: StopFlag | None = None,
 ) -> Explanation:
     """The `top` words, n-grams (up to `longest` words) and pieces of words that drive the neuron when repeated.
@@ -61,7 +63,9 @@ def concept_alignment(
     neurons = [part.neurons[column] for part, column in columns]
     candidates = [_candidates(model, part, column, sign, sentences, longest) for part, column in columns]
     known = {concept: row for row, concept in enumerate(dict.fromkeys(name for found in candidates for name in found))}
-    means = frame.values([_repeated(frame, concept, length) for concept in known], neurons, should_stop).mean(axis=1)
+    rows = [_repeated(frame, concept, length) for concept in known]
+    with tqdm(total=len(rows), desc="concept_alignment", unit=" texts", disable=not progress) as bar:
+        means = frame.values(rows, neurons, should_stop, bar.update).mean(axis=1)
 
     scores, statements = [], []
     for number, (part, column) in enumerate(columns):

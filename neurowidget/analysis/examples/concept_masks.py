@@ -31,6 +31,10 @@ def concept_masks(
     """
     found: dict[str, np.ndarray] = {}
     sets = label_sets(source, labels, needed=concepts is None)
+    if sets and evidence.neurons[0].stack == "decoder":
+        raise ValueError(
+            f"{evidence.neurons[0]} runs over the targets, and labels are about the texts: pass concepts= as rules"
+        )
     for set_name in sets:
         classes = _classes(source, evidence, set_name)
         for name, mask in classes.items():

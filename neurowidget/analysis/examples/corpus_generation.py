@@ -6,14 +6,16 @@ where the gradient promises most (see `token_search`), so that every text on the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from neurowidget.analysis.examples.evidence import Evidence
 from neurowidget.analysis.examples.sources import evidence_of, needed_model
-from neurowidget.analysis.examples.token_search import TokenSearch, window_around
+from neurowidget.analysis.examples.token_search import TokenSearch, windows_around
 from neurowidget.analysis.examples.verdict import verdict
 from neurowidget.models.decoding import decode
 from neurowidget.models.progress import StopFlag
@@ -33,7 +35,7 @@ def corpus_generation(
     *,
     model: NeuronModel | None = None,
     sign: int = 1,
-    length: int = 8,
+    length: int = 10,
     restarts: int = 4,
     steps: int = 30,
     candidates: int = 64,
@@ -41,6 +43,7 @@ def corpus_generation(
     from_corpus: bool = True,
     controls: int = 3,
     seed: int = 0,
+    progress: bool = True,
     should_stop: StopFlag | None = None,
 ) -> Explanation:
     """Texts of `length` tokens that drive the neuron up (down for `sign` -1), beside what the corpus and chance reach.
@@ -63,10 +66,13 @@ def corpus_generation(
     neurons = [part.neurons[column] for part, column in columns]
     statements: list[Statement] = []
     scores = []
-    for number, (part, column) in enumerate(columns):
-        search = TokenSearch(model, neurons[number], sign, length, should_stop)
+    search = TokenSearch(model, neurons[0], sign, length, should_stop)
+    budget = _Budget(restarts, steps, candidates, random_texts, from_corpus)
+    bar = tqdm(columns, desc="corpus_generation", unit=" neurons", disable=not progress)
+    for number, (part, column) in enumerate(bar):
+        search = search.of(neurons[number])
         rng = np.random.default_rng([seed, _SEARCH, neurons[number].index])
-        found = _searched(search, part, column, restarts, steps, candidates, random_texts, from_corpus, rng)
+        found = _searched(search, part, column, budget, rng, bar.refresh)
         held = part.peaks(column, sign, held_out=True)[:1]
         highest = sign * float(part.values[held[0], column]) if len(held) else float("nan")
         best = float(found.values.max()) if len(found.values) else float("nan")
@@ -86,6 +92,15 @@ def corpus_generation(
 
 
 @dataclass(frozen=True)
+class _Budget:
+    restarts: int
+    steps: int
+    candidates: int
+    random_texts: int
+    from_corpus: bool
+
+
+@dataclass(frozen=True)
 class _Found:
     """Sequences (row, length), their values and where each began; of the random ones the best, its value, their number."""
 
@@ -98,22 +113,29 @@ class _Found:
 
 
 def _searched(
-    search: TokenSearch, part: Evidence, column: int, restarts: int, steps: int, candidates: int, random_texts: int,
-    from_corpus: bool, rng: np.random.Generator,
-) -> _Found:  # fmt: skip
+    search: TokenSearch,
+    part: Evidence,
+    column: int,
+    budget: _Budget,
+    rng: np.random.Generator,
+    done: Callable[[], object],
+) -> _Found:
     """What the search ends with, from the best random sequences and, where asked for, from the best of the corpus."""
-    drawn = search.random(random_texts, rng)
+    drawn = search.random(budget.random_texts, rng)
     values = search.values(drawn)
-    order = np.argsort(-values, kind="stable")[:restarts]
+    order = np.argsort(-values, kind="stable")[: budget.restarts]
     rows, starts = drawn[order], ["random"] * len(order)
     peak = part.peaks(column, search.sign)[:1]
-    if from_corpus and len(peak):
+    if budget.from_corpus and len(peak):
         text = part.texts[part.sentence[peak[0]]]
-        window = window_around(search.model, text, int(part.start[peak[0]]), search.length)
-        row = np.array([window], dtype=np.int64)
-        if row.shape[1] == search.length and search.survives(row)[0]:
-            rows, starts = np.concatenate([rows, row]), [*starts, "corpus"]
-    found = search.climb(rows, steps, candidates, rng) if len(rows) else (rows, np.zeros(0))
+        windows = windows_around(search.model, text, int(part.start[peak[0]]), search.length)
+        windows = windows[search.survives(windows)]
+        if len(windows):
+            best = search.values(windows).argmax()
+            rows, starts = np.concatenate([rows, windows[[best]]]), [*starts, "corpus"]
+    found = rows, np.zeros(0)
+    if len(rows):
+        found = search.climb(rows, budget.steps, budget.candidates, rng, done=done)
     chance = drawn[order[0]] if len(order) else np.zeros(0, np.int64)
     return _Found(*found, starts, chance, float(values.max(initial=-np.inf)), len(drawn))
 

@@ -20,7 +20,6 @@ from neurowidget.neuron import Neuron
 from neurowidget.results.explanations import Explanation, Statement
 
 Level = Literal["token", "sentence"]
-_CELLS = 1 << 24  # of one (concept, row) table at a time: bounds memory
 
 
 def expert_units(
@@ -61,6 +60,8 @@ def expert_units(
     strongest = own.max(axis=1)
     statements = []
     for i in np.lexsort((np.arange(len(names)), -strongest))[:top].tolist():
+        if not np.isfinite(strongest[i]):  # it holds in every sentence
+            continue
         column = sign[i] * columns
         details = {"above_base_rate": float(strongest[i]), "base_rate": float(base[i])}
         details |= {"held_out_ap": float(held[i, column]), "held_out_base_rate": float(held_base[i])}
@@ -82,19 +83,19 @@ def average_precisions(values: np.ndarray, masks: np.ndarray) -> np.ndarray:
     precision there; rows of one value share a threshold, as in scikit-learn's average_precision_score.
     """
     rows, columns = values.shape
-    found = np.full((len(masks), columns), np.nan)
     positives = masks.sum(axis=1)
-    block = max(1, _CELLS // max(rows, 1))
+    concept, row = np.nonzero(masks)
+    first = np.repeat(np.cumsum(positives) - positives, positives)  # where the positives of a concept begin
+    found = np.full((len(masks), columns), np.nan)
     for column in range(columns if rows else 0):
         order = np.argsort(-values[:, column], kind="stable")
-        ends = np.append(np.flatnonzero(np.diff(values[order, column])), rows - 1)
-        for start in range(0, len(masks), block):
-            part = slice(start, start + block)
-            reached = np.cumsum(masks[part][:, order], axis=1, dtype=np.int32)[:, ends]
-            gained = np.diff(reached, axis=1, prepend=0)
-            total = (gained * (reached / (ends + 1))).sum(axis=1)
-            known = positives[part] > 0
-            found[part, column] = np.where(known, total / np.maximum(positives[part], 1), np.nan)
+        ends = np.append(np.flatnonzero(np.diff(values[order, column])), rows - 1) + 1
+        reached = np.empty(rows, dtype=np.int64)  # how many rows have this row's value or a higher one
+        reached[order] = np.repeat(ends, np.diff(ends, prepend=0))
+        ranks = np.sort(concept * (rows + 1) + reached[row])
+        hits = np.searchsorted(ranks, ranks, side="right") - first
+        total = np.bincount(concept, hits / (ranks % (rows + 1)), minlength=len(masks))
+        np.divide(total, positives, out=found[:, column], where=positives > 0)
     return found
 
 

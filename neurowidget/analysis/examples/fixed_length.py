@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,9 +47,16 @@ class Frame:
         return [*self.before, *ids, *self.after]
 
     def values(
-        self, rows: Sequence[Sequence[int]], neurons: Sequence[Neuron], should_stop: StopFlag | None = None
+        self,
+        rows: Sequence[Sequence[int]],
+        neurons: Sequence[Neuron],
+        should_stop: StopFlag | None = None,
+        done: Callable[[int], object] | None = None,
     ) -> np.ndarray:
-        """Neurons of one layer on texts of one length, float32 (text, token, neuron), special tokens left out."""
+        """Neurons of one layer on texts of one length, float32 (text, token, neuron), special tokens left out.
+
+        `done(n)` is told of every n finished texts, `should_stop` is asked before every forward.
+        """
         length = len(rows[0])
         site, index = neurons[0].address, [neuron.index for neuron in neurons]
         tokens = CPU_TOKENS if self.model.device.type == "cpu" else GPU_TOKENS
@@ -61,4 +68,6 @@ class Frame:
             value = hooks.record_values(self.model, batch, [site])[site]
             inside = value[:, len(self.before) + self.skipped : len(self.before) + length]
             found.append(inside[..., index].float().cpu().numpy())
+            if done is not None:
+                done(len(value))
         return np.concatenate(found)

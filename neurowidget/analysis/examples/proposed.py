@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from neurowidget.analysis.examples.concept_masks import word_mask
 from neurowidget.analysis.examples.evidence import Evidence, correlations
@@ -39,6 +40,7 @@ def proposed(
     sentences: int = 20,
     controls: int = 5,
     seed: int = 0,
+    progress: bool = True,
     should_stop: StopFlag | None = None,
 ) -> Explanation:
     """What `propose(examples)` says about the neuron, scored by simulation and by detection on held-out sentences.
@@ -59,13 +61,13 @@ def proposed(
         raise ValueError(f"sign={sign}, examples={examples}, sentences={sentences}: expected 1 or -1, 1 and 2 or more")
     parts = [part.by_word() for part in evidence_of(source, neuron, controls, seed)]
     found: list[tuple[Any, int, Scores]] = []
-    for part in parts:
-        for column in range(len(part.neurons)):
-            check(should_stop)
-            shown = _shown(part, column, sign, examples)
-            answer = propose(shown)
-            rng = np.random.default_rng([seed, part.neurons[column].index])
-            found.append((answer, len(shown), _scored(part, column, sign, answer, judge, simulate, sentences, rng)))
+    columns = [(part, column) for part in parts for column in range(len(part.neurons))]
+    for part, column in tqdm(columns, desc="proposed", unit=" neurons", disable=not progress):
+        check(should_stop)
+        shown = _shown(part, column, sign, examples)
+        answer = propose(shown)
+        rng = np.random.default_rng([seed, part.neurons[column].index])
+        found.append((answer, len(shown), _scored(part, column, sign, answer, judge, simulate, sentences, rng)))
     answer, count, (simulation, detection) = found[0]
     simulated = is_rule(answer) or simulate is not None
     scores = np.array([score[0] if simulated else 2 * score[1] - 1 for _, _, score in found])

@@ -7,8 +7,10 @@ the best of them is taken (as in GCG; Zou et al. 2023). A sequence counts only i
 
 from __future__ import annotations
 
+import copy
 import re
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,6 +54,12 @@ class TokenSearch:
         refuse_compiled(model.module, self.modules)
         self.runs = 0
         self._table: Tensor | None = None
+
+    def of(self, neuron: Neuron) -> TokenSearch:
+        """The same search for another neuron of the model."""
+        other = copy.copy(self)
+        other.neuron, other.frame, other.runs = neuron, Frame(self.model, neuron), 0
+        return other
 
     def values(self, rows: np.ndarray) -> np.ndarray:
         """The value of each sequence, float32 (row,)."""
@@ -123,13 +131,20 @@ class TokenSearch:
         return np.asarray(gains.cpu().numpy())
 
     def climb(
-        self, rows: np.ndarray, steps: int, candidates: int, rng: np.random.Generator, patience: int = 4
+        self,
+        rows: np.ndarray,
+        steps: int,
+        candidates: int,
+        rng: np.random.Generator,
+        patience: int = 4,
+        done: Callable[[], object] | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Better and better sequences from `rows`: the last ones and their values.
 
         In each of at most `steps` steps `candidates` exchanges of one token are run for each sequence: half of them those
         that promise most, half drawn from the next ones (all of them after a step that found nothing). A sequence is left
-        where `patience` steps found nothing, and every `ROUND` steps the worse half of the others is.
+        where `patience` steps found nothing, and every `ROUND` steps the worse half of the others is. `done()` is called
+        after each step.
         """
         rows, best = rows.copy(), self.values(rows)
         waited = np.zeros(len(rows), dtype=int)
@@ -147,14 +162,16 @@ class TokenSearch:
                 for at, i in enumerate(active.tolist())
             ]
             values = self.values(np.concatenate(tried))
-            done = 0
+            first = 0
             for i, options in zip(active.tolist(), tried, strict=True):
-                found = values[done : done + len(options)]
-                done += len(options)
+                found = values[first : first + len(options)]
+                first += len(options)
                 if len(found) and found.max() > best[i]:
                     rows[i], best[i], waited[i] = options[found.argmax()], found.max(), 0
                 else:
                     waited[i] += 1
+            if done is not None:
+                done()
         return rows, best
 
     def _exchanges(
@@ -185,8 +202,8 @@ def real_tokens(model: NeuronModel) -> np.ndarray:
     ])  # fmt: skip
 
 
-def window_around(model: NeuronModel, text: str, start: int, length: int) -> list[int]:
-    """The ids of `length` neighbouring tokens of a text, the one at character `start` in their middle; fewer if there are."""
+def windows_around(model: NeuronModel, text: str, start: int, length: int) -> np.ndarray:
+    """All runs of `length` tokens of a text with the token at character `start` in them, int64 (run, length)."""
     row = encode_one(model, text, 0, "text", any_length=True)
     kept = [
         (token, span)
@@ -194,9 +211,9 @@ def window_around(model: NeuronModel, text: str, start: int, length: int) -> lis
         if not special
     ]
     at = next((i for i, (_, (_, end)) in enumerate(kept) if end > start), max(len(kept) - 1, 0))
-    back = length - 1 if model.kind == "causal_lm" else length // 2
-    first = max(0, min(at - back, len(kept) - length))
-    return [token for token, _ in kept[first : first + length]]
+    firsts = range(max(0, at - length + 1), min(at, len(kept) - length) + 1)
+    ids = [token for token, _ in kept]
+    return np.array([ids[first : first + length] for first in firsts], dtype=np.int64).reshape(-1, length)
 
 
 def _embedding_modules(root: nn.Module, declared: nn.Module) -> list[nn.Module]:
