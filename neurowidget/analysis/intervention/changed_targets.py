@@ -99,12 +99,17 @@ class _Runs:
         check(self.should_stop)
         rows = list(range(len(self.batch))) * copies
         repeated = self.batch.take(rows)
-        edits: dict[LayerSite, list[hooks.Edit]] = {site: [_hold(value)] for site, value in self.held.items()}
-        for copy, change in enumerate(block):
-            edits.setdefault(change.site, []).append(_change(change, copy))
-        with hooks.editing(self.model, {site: [_all(own)] for site, own in edits.items()}):
+        with hooks.editing(self.model, edits_of(block, self.held)):
             output, recorded = run_recorded(self.model, repeated, self.target.sites)
         return self.target.take(rows)(output, repeated, recorded).cpu().double()
+
+
+def edits_of(block: Sequence[Change], held: Held) -> dict[LayerSite, hooks.Edit]:
+    """One edit per site: what is held in every copy of the texts, and in copy j what change j replaces."""
+    edits: dict[LayerSite, list[hooks.Edit]] = {site: [_hold(value)] for site, value in held.items()}
+    for copy, change in enumerate(block):
+        edits.setdefault(change.site, []).append(_change(change, copy))
+    return {site: _all(own) for site, own in edits.items()}
 
 
 def _hold(values: Tensor) -> hooks.Edit:

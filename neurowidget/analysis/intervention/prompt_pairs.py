@@ -43,6 +43,10 @@ class Prompts:
         chosen[row, columns[row, place]] = True
         return chosen
 
+    def real_tokens(self) -> Tensor:
+        """The tokens that are not padding, bool (pair, token)."""
+        return stack_context(self.batch, self.stack).positions() >= 0
+
     def receive(self, values: Tensor, donor: Prompts) -> Tensor:
         """The values (pair, token, width) of `donor` at the tokens that stand for its tokens here, 0 elsewhere."""
         tokens = stack_context(self.batch, self.stack).shape[1]
