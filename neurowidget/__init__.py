@@ -29,6 +29,7 @@ _NAMES = {
     "to_neurox": "neurowidget.extraction.neurox_files",
     "attribute": "neurowidget.analysis.attribution.attribute",
     "ablation_effects": "neurowidget.analysis.intervention.ablation_effects",
+    "path_effects": "neurowidget.analysis.intervention.path_effects",
     "promoted_tokens": "neurowidget.analysis.intervention.promoted_tokens",
     "logit_lens": "neurowidget.analysis.intervention.logit_lens",
     "knowledge_neurons": "neurowidget.analysis.intervention.knowledge_neurons",
@@ -102,6 +103,7 @@ __all__ = [
     "open_store",
     "page",
     "patching_effects",
+    "path_effects",
     "promoted_tokens",
     "rank_neurons",
     "ranking_from_array",
@@ -129,6 +131,7 @@ if TYPE_CHECKING:
     from neurowidget.analysis.intervention.logit_lens import logit_lens
     from neurowidget.analysis.intervention.mediation_effects import mediation_effects
     from neurowidget.analysis.intervention.patching_effects import patching_effects
+    from neurowidget.analysis.intervention.path_effects import path_effects
     from neurowidget.analysis.intervention.promoted_tokens import promoted_tokens
     from neurowidget.analysis.intervention.steering_sweep import steering_sweep
     from neurowidget.analysis.intervention.steering_vector import steering_vector

@@ -38,6 +38,7 @@ from neurowidget.results.kept_texts import KeptTexts
 from neurowidget.results.knowledge import KnowledgeNeurons
 from neurowidget.results.mediation import MediationEffects
 from neurowidget.results.patching import PatchingEffects
+from neurowidget.results.paths import PathEffects
 from neurowidget.results.prediction import Prediction
 from neurowidget.results.probe import LinearProbe
 from neurowidget.results.ranking import NeuronRanking, RankingReport
@@ -66,6 +67,7 @@ _KINDS: tuple[type[Result], ...] = (
     NeuronMatches,
     NeuronRanking,
     PatchingEffects,
+    PathEffects,
     Prediction,
     PromotedTokens,
     SteeringSweep,

@@ -21,6 +21,7 @@ from neurowidget.results.kept_texts import KeptTexts
 from neurowidget.results.knowledge import KnowledgeNeurons
 from neurowidget.results.mediation import MediationEffects
 from neurowidget.results.patching import PatchingEffects
+from neurowidget.results.paths import PathEffects
 from neurowidget.results.prediction import Prediction
 from neurowidget.results.probe import LinearProbe
 from neurowidget.results.ranking import NeuronRanking, RankingReport
@@ -260,6 +261,15 @@ def promoted_tokens() -> PromotedTokens:
     )  # fmt: skip
 
 
+def path_effects() -> PathEffects:
+    values = np.arange(4).reshape(1, 2, 2)
+    return PathEffects(
+        senders=("L0.head[1]", "L0.mlp[2]"), receivers=("L5.mlp[131]", "L5.mlp[3]"), target="contrast", change="zero",
+        texts=("né",), clean=np.array([1]), by_text=values, total=np.array([1, np.nan]), activation_changes=values[0],
+        warnings=("attention",), provenance=provenance("path_effects"),
+    )  # fmt: skip
+
+
 MADE: dict[str, Callable[[], Result]] = {
     "Activations": activations, "Attribution": attribution, "DoseResponse": dose_response, "Effects": effects,
     "Examples": examples, "Explanation": explanation, "Prediction": prediction,
@@ -273,6 +283,7 @@ MADE: dict[str, Callable[[], Result]] = {
     "KnowledgeNeurons": knowledge_neurons,
     "LogitLens": logit_lens,
     "PromotedTokens": promoted_tokens,
+    "PathEffects": path_effects,
 }  # fmt: skip
 
 
