@@ -111,9 +111,8 @@ class PlainArray:
     def _chunk(self, stream: FileIO, number: int) -> np.ndarray:
         size = self.chunk_bytes
         stream.seek(number * size)
-        content = stream.read(size)
-        values = content[:-CHECKSUM]
-        if len(content) != size or _checksum(values) != content[-CHECKSUM:]:
+        values = stream.read(size - CHECKSUM)
+        if len(values) != size - CHECKSUM or _checksum(values) != stream.read(CHECKSUM):
             raise StoreError(f"{self.file}: chunk {number} does not fit its checksum; the file is damaged")
         return np.frombuffer(values, dtype=self.dtype).reshape(self.chunk)
 
