@@ -152,11 +152,7 @@ def _read_hdf5(path: Path) -> Iterator[Row]:
             if str(index) not in file:
                 raise ValueError(f"{path} has {count} sentences, but none named {index}")
             dataset = file[str(index)]
-            if (
-                getattr(dataset, "ndim", 0) != 3
-                or dataset.dtype.kind != "f"
-                or dataset.size * 8 > path.stat().st_size * 64
-            ):
+            if getattr(dataset, "ndim", 0) != 3 or dataset.dtype.kind != "f" or dataset.size > 8 * path.stat().st_size:
                 raise ValueError(f"{path}, sentence {index}: expected numbers (layer, word, neuron)")
             values = np.asarray(dataset)
             values = values if values.dtype in (np.float16, np.float32) else values.astype(np.float32)

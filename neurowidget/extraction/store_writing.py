@@ -379,7 +379,7 @@ class StoreJob:
         try:
             for place, _, names in os.walk(folder):
                 for name in names:
-                    handle = os.open(os.path.join(place, name), os.O_RDONLY)
+                    handle = os.open(os.path.join(place, name), os.O_RDWR)
                     try:
                         os.fsync(handle)
                     finally:
