@@ -28,6 +28,7 @@ from neurowidget.analysis.attribution.layer_integrated_gradients import (
     layer_integrated_gradients as _layer_integrated_gradients,
 )
 from neurowidget.analysis.attribution.lime import lime as _lime
+from neurowidget.analysis.attribution.lrp import lrp as _lrp
 from neurowidget.analysis.attribution.neuron_conductance import neuron_conductance as _neuron_conductance
 from neurowidget.analysis.attribution.occlusion import occlusion as _occlusion
 from neurowidget.analysis.attribution.saliency import saliency as _saliency
@@ -47,6 +48,7 @@ METHODS: dict[str, Callable[..., Attribution]] = {
     "deep_lift_shap": _deep_lift_shap,
     "guided_backprop": _guided_backprop,
     "deconvolution": _deconvolution,
+    "lrp": _lrp,
     # scores of tokens, by leaving them out
     "feature_ablation": _feature_ablation,
     "occlusion": _occlusion,

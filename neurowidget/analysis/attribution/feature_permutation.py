@@ -44,7 +44,7 @@ def feature_permutation(
     asked = question.asked
     assert asked.starts is not None
     sources = torch.cat([asked.text, asked.starts])  # 0 is the text itself
-    others = len(asked.starts)
+    others = 1 + torch.arange(max(2, len(asked.starts))) % len(asked.starts)  # Captum skips a batch of one
 
     def forward(source: Tensor) -> Tensor:
         """F of texts whose players come from the sources (row, player)."""
@@ -55,12 +55,12 @@ def feature_permutation(
 
     def method(rows: int) -> Tensor:
         captum = FeaturePermutation(lambda source: torch.cat([forward(part) for part in source.split(rows)]), replaced)
-        found: Tensor = captum.attribute(torch.zeros(others, question.count, dtype=torch.long))
+        found: Tensor = captum.attribute(torch.zeros(len(others), question.count, dtype=torch.long))
         return found.double().mean(dim=0)
 
     def replaced(source: Tensor, mask: Tensor) -> Tensor:
-        """Row r gets the players of `mask` from source r + 1."""
-        return torch.where(mask.bool(), torch.arange(1, others + 1)[:, None], source)
+        """Row r gets the players of `mask` from another text."""
+        return torch.where(mask.bool(), others[:, None], source)
 
     scores = halving(method, perturbations_per_eval or 64)
     return question.answer("feature_permutation", scores, seed=seed)

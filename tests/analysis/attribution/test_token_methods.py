@@ -220,6 +220,8 @@ def test_permutation_is_the_mean_over_other_texts():
     ]
     assert attr.scores == pytest.approx(np.mean(by_one, axis=0))
     assert attr.scores.tolist() == [1.5, -3]
+    single = nw.attribute(hand_model(), "one two", "feature_permutation", target=target, baseline="two one")
+    assert single.scores == pytest.approx(by_one[0])
 
 
 @pytest.mark.parametrize("method", ["saliency", "integrated_gradients", "smooth_grad"])
