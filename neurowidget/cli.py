@@ -33,7 +33,7 @@ def explore(
     text: Annotated[list[str], typer.Option(help="A text to look at; repeat for several.")],
     out: Annotated[Path, typer.Option(help="The page to write.")],
     corpus: Annotated[
-        Path | None, typer.Option(help="A text file, one text a line, for densities and held-out effects.")
+        Path | None, typer.Option(help="A corpus by its suffix (.txt: one text a line), for densities and held-out effects.")
     ] = None,
     site: Annotated[str, typer.Option(help="Which neurons: mlp, attention, residual, embed.")] = "mlp",
     target: Annotated[
@@ -44,8 +44,9 @@ def explore(
 ) -> None:
     """Write an interactive page about any model and text."""
     from neurowidget.explorers.demo_page import write_exploration
+    from neurowidget.extraction.corpus import Corpus
 
-    texts = None if corpus is None else _lines(corpus)
+    texts = None if corpus is None else Corpus.read(corpus).texts
     path = write_exploration(
         model, text, out, corpus=texts, site=site, target=target, cards=cards, precision=precision, say=_say
     )
@@ -97,15 +98,6 @@ def main() -> None:
         app()
     except (ValueError, OSError, ImportError) as error:
         _stop(f"{type(error).__name__}: {error}")
-
-
-def _lines(path: Path) -> list[str]:
-    if not path.is_file():
-        _stop(f"there is no file {path}")
-    try:
-        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except UnicodeDecodeError as error:
-        _stop(f"{path} is not UTF-8 text: {error}")
 
 
 def _say(line: str) -> None:
