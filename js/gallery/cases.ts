@@ -1,5 +1,6 @@
 // The made-up states of the gallery.
 
+import cardFixture from "../fixtures/neuron-card.json";
 import {
   HEBREW,
   HOSTILE,
@@ -135,6 +136,45 @@ export function cases(): Case[] {
       }),
     ),
     ...explorerCases(),
+    ...cardCases(),
+  ];
+}
+
+function cardCases(): Case[] {
+  const { state } = cardFixture;
+  const made = state._cards["L1.mlp[2]"];
+  const one = (name: string, more: object = {}): Case => ({
+    kind: "neuron-card",
+    name,
+    state: { ...state, _live: true, _neurons: null, _card: made, _cards: {}, ...more },
+  });
+  const many = (count: number, change: (text: string, i: number) => string = (text) => text) => ({
+    ...made,
+    examples: Array.from({ length: count }, (_, i) => {
+      const row = made.examples[i % made.examples.length];
+      return { ...row, quantile: "top", pieces: row.pieces.map((piece) => change(piece, i)) };
+    }),
+  });
+  const hostile = (text: string, i: number) =>
+    [" <script>alert(1)</script>", " \u202eevil\u202c", " שלום", "🙂", "\t", "\n\n", text][
+      (i + text.length) % 7
+    ];
+  return [
+    one("live"),
+    one("saved", { _live: false, notes: { "L1.mlp[2]": { text: "Negation.", tags: ["negation"] } } }),
+    one("1,000 examples", { _card: many(1000) }),
+    one("hostile", { _card: many(5, hostile) }),
+    one("explanations only", {
+      _neurons: ["L1.mlp[2]"],
+      _card: { ...made, corpus: null, examples: [], missing: { examples: "give the Examples" } },
+    }),
+    one("no explanation", {
+      _card: { ...made, explanations: [], missing: { explanations: "nw.explain_neuron says" } },
+    }),
+    one("waiting", { selected_neuron: "L0.mlp[1]" }),
+    one("nothing chosen", { selected_neuron: null, _card: null }),
+    one("empty", { _neurons: [], selected_neuron: null, _card: null, _status: { state: "empty" } }),
+    one("error", { _status: { state: "error", error: "OSError: No space left on device" } }),
   ];
 }
 

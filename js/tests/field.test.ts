@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { NdArray } from "../src/lib/arrays";
 import { Scale } from "../src/lib/colour";
-import { deviation, field } from "../src/lib/field";
+import { deviation, field, unusual } from "../src/lib/field";
 import { latest } from "../src/lib/latest";
 import { byStrength, strongest } from "../src/lib/order";
 import { ColourRange, neuronValues, outside, rangeOf } from "../src/lib/range";
@@ -108,4 +108,14 @@ it("latest computes again only for other inputs", () => {
   const memo = latest<number>();
   const ask = (...inputs: unknown[]) => memo(inputs, () => ++runs);
   expect([ask(1, N), ask(1, N), ask(2, N), ask(1, N)]).toEqual([1, 1, 2, 3]);
+});
+
+it("says how far above its own mean each neuron is, at a token or at its most unusual ordinary one", () => {
+  const values = NdArray.from([9, 9, 9, 1, 4, 2, 3, 0, 2], [1, 3, 3]); // three tokens, the first is special
+  const mean = NdArray.from([1, 2, 2], [1, 3]);
+  const deviation = NdArray.from([2, 0.5, 0], [1, 3]);
+  const at = (token: number | null) => [...unusual(values, mean, deviation, token, [true, false, false])[0]];
+  expect(at(null)).toEqual([1, 4, N]);
+  expect(at(0)).toEqual([4, 14, N]);
+  expect(at(2)).toEqual([1, N, N]);
 });

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { explorerCases } from "../gallery/explorer-cases";
-import { answered, card, explorerState } from "../gallery/explorer-state";
+import { answered, card, explorerState, wire } from "../gallery/explorer-state";
 import { decode, type WireArray } from "../src/lib/arrays";
 import { strongest } from "../src/lib/order";
 import type { Card, Prediction } from "../src/lib/payload";
@@ -112,6 +112,61 @@ describe("one selection", () => {
     expect(shown(".nw-start-list")).toBe(false);
     expect(find(".nw-token-foot select").textContent).toContain(`activation of ${neuron}`);
     expect(kernel.get("view")).toMatchObject({ layer: Number(String(neuron)[1]) });
+  });
+
+  it("orders the first list by how unusual the token is for a neuron, where a corpus is known", async () => {
+    const kernel = mount({ selected_token: 4 });
+    const order = () => find<HTMLSelectElement>(".nw-start-list select");
+    expect(order().hidden).toBe(true);
+    const spread = kernel.get("_spread") as { values: WireArray };
+    const deviation = decode(spread.values);
+    const [layers, width] = deviation.shape;
+    const mean = new Float32Array(layers * width);
+    kernel.python({ _spread: { ...spread, mean: wire(mean, [layers, width]) } });
+    await tick();
+    expect([...order().options].map((option) => option.value)).toEqual(["activation", "unusual"]);
+    order().value = "unusual";
+    order().dispatchEvent(new Event("change"));
+    await tick();
+    expect(kernel.get("view")).toMatchObject({ first: "unusual" });
+    const cells = decode(kernel.get("_activations") as WireArray);
+    const rows = Array.from({ length: layers }, (_, layer) =>
+      cells.row(layer, 4).map((v, i) => Math.max(0, v / deviation.row(layer)[i])),
+    );
+    const [top] = strongest(rows, 1);
+    expect(find(".nw-start-list h3").textContent).toBe("Most unusual at “not”");
+    expect(find(".nw-start-list .nw-ranked-name").textContent).toBe(`L${top.layer}.mlp[${top.index}]`);
+  });
+
+  it("shows what a neuron may stand for, and sends a note about it", async () => {
+    const state = explorerState();
+    const made = (state._cards as Record<string, object>)[NOT];
+    const explanation = {
+      method: "top words",
+      statements: [{ text: "not", score: 8, sign: 1, count: 9 }],
+      more: 0,
+      statement_score: "mean",
+      score: 0.6,
+      score_name: "held-out correlation",
+      range: [-1, 1],
+      chance: 0,
+      controls: [0.1, 0.2],
+      control_mean: 0.15,
+      control_95: 0.2,
+      warnings: [],
+    };
+    const kernel = mount({
+      selected_neuron: NOT,
+      _cards: { [NOT]: { ...made, explanations: [explanation] } },
+      notes: { [NOT]: { text: "mine", tags: ["a", "b"] } },
+    });
+    expect(find(".nw-explanations").textContent).toContain("better than 95 % of random neurons");
+    const text = find<HTMLTextAreaElement>(".nw-note textarea");
+    expect([text.value, find<HTMLInputElement>(".nw-note-tags").value]).toEqual(["mine", "a, b"]);
+    text.value = "ours";
+    text.dispatchEvent(new Event("input", { bubbles: true }));
+    find(".nw-note button").click();
+    expect(kernel.of("note")[0]).toMatchObject({ neuron: NOT, text: "ours", tags: ["a", "b"] });
   });
 
   it("draws a neuron that Python selected, exactly once for all traits of a message", async () => {

@@ -1,3 +1,4 @@
+import { Blob as NodeBlob } from "node:buffer";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { boot, StaticModel } from "../src/hosts/static-host";
 
@@ -42,6 +43,33 @@ it("gives each view its state, with its buffers in place", async () => {
   expect(data).toBeInstanceOf(DataView);
   expect([data.getUint8(0), data.getUint8(2), data.byteLength]).toEqual([1, 3, 3]);
   expect(Number(document.documentElement.dataset.nwReady)).toBeGreaterThanOrEqual(0);
+});
+
+it("answers a command with what the page was given, and says when that is damaged", async () => {
+  vi.stubGlobal("Blob", NodeBlob); // jsdom's has no stream
+  const packed = async (text: string) => {
+    const stream = new Blob([text]).stream().pipeThrough(new CompressionStream("deflate"));
+    return btoa(String.fromCharCode(...new Uint8Array(await new Response(stream).arrayBuffer())));
+  };
+  block("nw-answer a card L0.mlp[1]", await packed('{"neuron":"L0.mlp[1]","text":"é"}'));
+  block("nw-answer a card L0.mlp[2]", "AAAA");
+  block("nw-answer b index", await packed("[]"));
+  block("nw-state", JSON.stringify({ a: { kind: "probe", state: {}, buffers: [] } }));
+  place("a", "probe");
+  const render = vi.fn();
+  await boot({ probe: { render } });
+  const { model } = render.mock.calls[0][0];
+  const replies: { id: string; ok: boolean; result?: unknown; error?: { type: string } }[] = [];
+  model.on("msg:custom", (reply: (typeof replies)[0]) => replies.push(reply));
+  model.send({ id: "1", kind: "card", neuron: "L0.mlp[1]" });
+  model.send({ id: "2", kind: "card", neuron: "L0.mlp[2]" });
+  model.send({ id: "3", kind: "index" });
+  await vi.waitFor(() => expect(replies.length).toBe(3));
+  const of = (id: string) => replies.find((reply) => reply.id === id);
+  expect(of("1")).toMatchObject({ ok: true, result: { neuron: "L0.mlp[1]", text: "é" } });
+  expect(of("2")?.error?.type).toBe("Damaged");
+  expect(of("3")?.error?.type).toBe("NoKernel");
+  vi.unstubAllGlobals();
 });
 
 it("shows an error in the view that has it, and draws the others", async () => {
