@@ -40,6 +40,7 @@ _NAMES = {
     "patching_effects": "neurowidget.analysis.intervention.patching_effects",
     "top_examples": "neurowidget.analysis.examples.top_examples",
     "rank_neurons": "neurowidget.analysis.ranking.rank_neurons",
+    "untrained": "neurowidget.analysis.statistics.untrained",
     "activations_from_array": "neurowidget.results.from_array",
     "attribution_from_array": "neurowidget.results.from_array",
     "effects_from_array": "neurowidget.results.from_array",
@@ -115,6 +116,7 @@ __all__ = [
     "to_neurox",
     "top_examples",
     "typical_values",
+    "untrained",
 ]
 
 if TYPE_CHECKING:
@@ -137,6 +139,7 @@ if TYPE_CHECKING:
     from neurowidget.analysis.intervention.steering_vector import steering_vector
     from neurowidget.analysis.intervention.typical_values import typical_values
     from neurowidget.analysis.ranking.rank_neurons import rank_neurons
+    from neurowidget.analysis.statistics.untrained import untrained
     from neurowidget.explorers.neuron_explorer import NeuronExplorer
     from neurowidget.export.html import page
     from neurowidget.export.report import report

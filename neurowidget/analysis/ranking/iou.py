@@ -29,9 +29,8 @@ def iou(train: LabelledRows, dev: LabelledRows, *, seed: int = 0, share: float |
     of_classes, signs, thresholds = np.zeros(shape), np.zeros(shape, dtype=np.int8), np.zeros(shape, dtype=np.float32)
     of_train = [np.flatnonzero(train.targets == label) for label in range(len(counts))]
     of_dev = [np.flatnonzero(dev.targets == label) for label in range(len(counts))]
-    for (neurons, values), (_, held_out) in zip(
-        train.neuron_blocks(_step(train, dev)), dev.neuron_blocks(_step(dev, train)), strict=True
-    ):
+    width = train.block_width(1 << 21)
+    for (neurons, values), (_, held_out) in zip(train.neuron_blocks(width), dev.neuron_blocks(width), strict=True):
         ordered = np.sort(np.ascontiguousarray(values.T), axis=1)
         for label, count in enumerate(on):
             if not counts[label]:
@@ -51,11 +50,6 @@ def iou(train: LabelledRows, dev: LabelledRows, *, seed: int = 0, share: float |
                 for array, value in ((of_classes, found), (signs, np.full(len(edge), sign)), (thresholds, edge)):
                     array[label, neurons] = np.where(better, value, array[label, neurons])
     return strongest_class("IoU", of_classes, signs, details={"thresholds": thresholds})
-
-
-def _step(rows: LabelledRows, others: LabelledRows) -> int:
-    """Cells of a block of `rows` such that both kinds of rows come in blocks of the same neurons."""
-    return len(rows) * max(1, (1 << 21) // max(len(rows), len(others)))
 
 
 def _on(values: np.ndarray, edge: np.ndarray, sign: int) -> np.ndarray:

@@ -39,7 +39,7 @@ def sorted_labels(rows: LabelledRows) -> Iterator[tuple[np.ndarray, SortedLabels
     kind = np.uint8 if len(rows.classes) < 256 else np.uint16
     starts = np.concatenate([[0], np.cumsum(rows.counts())])
     targets = rows.targets.astype(np.uint64)
-    for neurons, values in rows.neuron_blocks(_CELLS):
+    for neurons, values in rows.neuron_blocks(rows.block_width(_CELLS)):
         bits = (np.ascontiguousarray(values.T) + np.float32(0)).view(np.uint32)  # + 0 makes -0 and 0 equal
         # Floats in the order of unsigned integers: negative ones flipped, the others moved above them.
         bits ^= np.where(bits >> 31, np.uint32(0xFFFFFFFF), np.uint32(0x80000000))

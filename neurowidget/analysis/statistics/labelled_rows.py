@@ -92,12 +92,15 @@ class LabelledRows:
         """float32 (class, row), 1 where the row is of the class."""
         return (self.targets == np.arange(len(self.classes))[:, None]).astype(np.float32)
 
-    def neuron_blocks(self, cells: int = CELLS) -> Iterator[tuple[slice, np.ndarray]]:
-        """All rows of some neurons at a time: (slice of the neuron axis, float32 (row, neuron))."""
-        start = 0
+    def block_width(self, cells: int = CELLS) -> int:
+        """Neurons of one block of `neuron_blocks`: of about `cells` values, more when they are read from a disk."""
+        stored = any(not isinstance(array, np.ndarray) for array in self.arrays.values())
+        return max(1, (STORED_CELLS if stored else cells) // max(len(self), 1))
+
+    def neuron_blocks(self, width: int | None = None) -> Iterator[tuple[slice, np.ndarray]]:
+        """All rows of some neurons, at most `width`, at a time: (slice of the neuron axis, float32 (row, neuron))."""
+        start, step = 0, self.block_width() if width is None else width
         for part in self.parts:
-            stored = not isinstance(self.arrays[part.site], np.ndarray)
-            step = max(1, (STORED_CELLS if stored else cells) // max(len(self), 1))
             for first in range(0, part.width, step):
                 columns = slice(first, min(first + step, part.width))
                 yield slice(start + columns.start, start + columns.stop), self._read(part, self.rows, columns)

@@ -25,7 +25,7 @@ def untrained(model: NeuronModel, seed: int = 0) -> NeuronModel:
         torch.manual_seed(seed)
         fresh = _from_config(old)
         new = _initialised(old) if fresh is None else fresh
-    new = new.to(model.device).train(old.training)
+    new = new.to(device=model.device, dtype=next(old.parameters()).dtype).train(old.training)
     learnt = {name for name, weight in new.named_parameters() if fresh is None or weight.requires_grad}
     _require_new(old, new, learnt)  # a fresh module does not learn its computed tables, such as sinusoidal positions
     return NeuronModel(new, model.tokenizer, name=f"{model.name}, untrained, seed {seed}", sites=model.given_sites)
@@ -36,8 +36,7 @@ def _from_config(module: nn.Module) -> nn.Module | None:
 
     if not isinstance(module, PreTrainedModel):
         return None
-    made = type(module)(copy.deepcopy(module.config))
-    return made.to(next(module.parameters()).dtype)
+    return type(module)(copy.deepcopy(module.config))
 
 
 def _initialised(module: nn.Module) -> nn.Module:

@@ -34,7 +34,7 @@ class TestRows:
         rows = labelled_rows(made())[0].take(np.array([1, 2, 5, 7]))
         whole = np.concatenate(VALUES, axis=1)[[1, 2, 5, 7]]
         found = np.full(whole.shape, np.nan)
-        for neurons, values in rows.neuron_blocks(cells=8):
+        for neurons, values in rows.neuron_blocks(2):
             found[:, neurons] = values
         np.testing.assert_array_equal(found, whole)
         np.testing.assert_array_equal(np.concatenate([values for _, values in rows.row_blocks(cells=20)]), whole)

@@ -52,5 +52,5 @@ def test_weights_that_are_all_equal_are_refused(monkeypatch):
         return made
 
     monkeypatch.setattr(of_untrained, "_from_config", zeroed)
-    with pytest.raises(RuntimeError, match="is 0: .* left it unset"):
+    with pytest.raises(RuntimeError, match=r"is 0: .* left it unset"):
         untrained(model("bert"))
