@@ -1,6 +1,6 @@
 """What is fixed before a corpus is read: which neurons, which groups, where the histograms lie, which tokens count.
 
-It comes from the first texts of the corpus (about 1,000 tokens), so that every part that is read afterwards, on this machine or
+It comes from the first texts of the corpus (about 500 tokens), so that every part that is read afterwards, on this machine or
 another, counts into the same bins and is merged exactly.
 """
 
@@ -29,7 +29,7 @@ from neurowidget.neuron import LayerSite
 if TYPE_CHECKING:
     from neurowidget.models.loading import NeuronModel
 
-SAMPLE_TOKENS, FEWEST_SAMPLE_TOKENS, SAMPLE_BYTES = 1_024, 256, 2**27
+SAMPLE_TOKENS, FEWEST_SAMPLE_TOKENS, SAMPLE_BYTES = 512, 256, 2**27
 SINK_RATIO = (
     20.0  # of a residual norm to the median one; the sink of a language model has 30 to 200, other tokens at most 10
 )

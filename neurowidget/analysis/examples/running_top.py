@@ -130,7 +130,8 @@ class RunningTop:
             self.estimate.view(-1)[place] = estimates
         self.before.view(-1)[place] = around.before.clamp(max=self.context).short()
         self.after.view(-1)[place] = around.after.clamp(max=self.context).short()
-        self.contexts.view(-1, 2 * self.context + 1).index_copy_(0, place, around.values.half())
+        most = torch.finfo(torch.float16).max
+        self.contexts.view(-1, 2 * self.context + 1).index_copy_(0, place, around.values.clamp(-most, most).half())
 
     def merge(self, other: RunningTop) -> None:
         """Keep the best of both; they must be about different texts."""
@@ -141,13 +142,12 @@ class RunningTop:
 
     def sort(self) -> None:
         """Best first; empty slots come last. Contexts become NaN outside of their texts."""
-        step = torch.arange(-self.context, self.context + 1, device=self.key.device)
-        most = torch.finfo(torch.float16).max
+        step = torch.arange(-self.context, self.context + 1, dtype=torch.int16, device=self.key.device)
         for block in self._blocks():
             self._choose(block, self.key[block].argsort(dim=1, descending=True), None)
             outside = (step < -self.before[block][:, :, None]) | (step > self.after[block][:, :, None])
             outside |= (self.text[block] < 0)[:, :, None]
-            self.contexts[block] = self.contexts[block].clamp(-most, most).masked_fill_(outside, torch.nan)
+            self.contexts[block].masked_fill_(outside, torch.nan)
 
     def _blocks(self) -> Iterator[slice]:
         return (slice(start, start + _BLOCK) for start in range(0, len(self.key), _BLOCK))

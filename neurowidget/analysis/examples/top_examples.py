@@ -70,7 +70,7 @@ def top_examples(
     """Contexts of a corpus for every neuron of `site` ("mlp"), or for `neurons`, and statistics of their values.
 
     `groups` are "top" and "bottom", the k highest and lowest tokens, and quantiles such as "q90": `k_quantile` tokens (k // 4,
-    at least one) whose value lies nearest to the 0.9 quantile of the first ~1,000 tokens, among one token of each text that
+    at least one) whose value lies nearest to the 0.9 quantile of the first ~500 tokens, among one token of each text that
     `seed` draws. `NeuronExamples.percentile` tells where they lie in the whole corpus. `per_sentence` takes at most
     one token of a text into a group (of each window of a text that needs several). Values that agree to one part in
     8,192 are ordered by text and position, so that the size of the batches does not matter.
