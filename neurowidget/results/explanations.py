@@ -80,7 +80,10 @@ class Explanation(Result):
         lines = [f"{self.neuron} by {self.method} ({self.statement_score})"]
         width = max((len(s.text) for s in self.statements), default=0)
         for s in self.statements:
-            lines.append(f"  {_SIGNS.get(s.sign, ' ')} {s.text:<{min(width, 60)}}  {s.score:8.3f}  ×{s.count}")
+            lines.append(
+                f"  {_SIGNS.get(s.sign, ' ')} {s.text:<{min(width, 60)}}  {s.score:8.3f}"
+                + f"  ×{s.count}" * (s.count > 0)
+            )
         return "\n".join([*lines, self._score_line(), *(f"! {warning}" for warning in self.warnings)])
 
     def _score_line(self) -> str:

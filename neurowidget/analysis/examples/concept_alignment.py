@@ -50,9 +50,9 @@ def concept_alignment(
     `sentences` of the first half with the highest values (lowest for `sign` -1) and are repeated to `length` tokens; one
     that has a better one inside it is left out. Held out: the correlation, over the sentences of the other half, of the
     highest value in the sentence with the highest alignment of a candidate that occurs in it (0 where none does). Raises
-    ValueError without a model and for a neuron of a decoder, Cancelled when `should_stop()` says True between forwards.
+    ValueError without the model and for a neuron of a decoder, Cancelled when `should_stop()` says True between forwards.
     """
-    model = needed_model(model, "concept_alignment")
+    model = needed_model(model, source, "concept_alignment")
     if sign not in (1, -1) or min(sentences, longest, length) < 1:
         raise ValueError(
             f"sign={sign}, sentences={sentences}, longest={longest}, length={length}: expected 1 or -1, and 1 or more"

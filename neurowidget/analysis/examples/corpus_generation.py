@@ -53,9 +53,9 @@ def corpus_generation(
     value in the first half of the sentences. The first statement is the text found; those of sign 0 are for comparison:
     the best example of the corpus, and the best random text. Held out: by how many standard deviations the text goes
     beyond the highest value in the other half. Each random neuron (`controls`) costs a search of its own. Raises ValueError
-    without a model and for a neuron of a decoder, Cancelled when `should_stop()` says True between two forwards.
+    without the model and for a neuron of a decoder, Cancelled when `should_stop()` says True between two forwards.
     """
-    model = needed_model(model, "corpus_generation")
+    model = needed_model(model, source, "corpus_generation")
     if sign not in (1, -1) or min(length, restarts, steps, candidates) < 1 or random_texts < restarts:
         raise ValueError(
             f"sign={sign}, length={length}, restarts={restarts}, steps={steps}, candidates={candidates},"

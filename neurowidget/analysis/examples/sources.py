@@ -11,6 +11,7 @@ from neurowidget.analysis.examples.evidence import Evidence
 from neurowidget.extraction.store import ActivationStore
 from neurowidget.neuron import Neuron, as_neuron
 from neurowidget.results.activations import Activations
+from neurowidget.results.base import Provenance
 from neurowidget.results.examples import Examples
 from neurowidget.results.tokens import Tokens
 
@@ -40,10 +41,15 @@ def evidence_of(source: Any, neuron: Neuron | str, controls: int, seed: int) -> 
     )
 
 
-def needed_model(model: NeuronModel | None, method: str) -> NeuronModel:
-    """The model; raises ValueError when there is none."""
+def needed_model(model: NeuronModel | None, source: Any, method: str) -> NeuronModel:
+    """The model; raises ValueError when there is none, or when the source is from another one."""
     if model is None:
         raise ValueError(f"{method} runs the model on new texts: pass model=, the model that the source is from")
+    given = getattr(source, "provenance", None)
+    if isinstance(given, Provenance) and given.weights_hash not in ("", model.weights_hash):
+        raise ValueError(
+            f"the source is from {given.model} and model= is {model.name}, with other weights: pass the same one"
+        )
     return model
 
 
@@ -63,8 +69,8 @@ def _shared_rows(source: Activations | ActivationStore, neuron: Neuron, controls
         return evidence
     left = of_rows(tuple(chosen), evidence.values[~first], tokens, kept[~first], seed)
     return replace(left, notes=(
-        "The first tokens of the texts are left out: the neurons have the same values at all of them, whatever they are"
-        " (attention rests there).",
+        "The first tokens of the texts are left out: the neurons have all but the same values there, whatever the token is"
+        " (attention rests on them).",
     ))  # fmt: skip
 
 

@@ -167,6 +167,11 @@ def test_errors_say_what_to_do(acts, model):
         (lambda: nw.explain_neuron(planted({}, 1), "L0.mlp[0]"), ValueError, "give more texts"),
         (lambda: nw.explain_neuron(acts, "L0.mlp[0]", "concept_alignment"), ValueError, "pass model="),
         (lambda: nw.explain_neuron(acts, "L0.mlp[0]", "corpus_generation"), ValueError, "pass model="),
+        (
+            lambda: nw.explain_neuron(acts, "L0.mlp[0]", "corpus_generation", model=planted_model([("a",)])),
+            ValueError,
+            "with other weights: pass the same one",
+        ),
         (lambda: nw.explain_neuron(acts, "L0.mlp[0]", "proposed"), ValueError, "needs propose="),
     ]
     for call, kind, message in cases:
