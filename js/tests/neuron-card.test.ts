@@ -251,6 +251,10 @@ describe("the card", () => {
     open();
     await kernel.python({ _status: { state: "error", error: "IndexError: L9.mlp[0] is not here" } });
     await settle();
-    expect($(".nw-state-message").textContent).toContain("L9.mlp[0] is not here");
+    expect($("[role=alert]").textContent).toContain("L9.mlp[0] is not here");
+    expect(all(".nw-example-list li").length).toBe(5);
+    await kernel.python({ selected_neuron: "L0.mlp[0]" });
+    await settle();
+    expect($(".nw-state-message").textContent).toContain("Choose another neuron");
   });
 });

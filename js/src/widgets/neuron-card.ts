@@ -59,6 +59,8 @@ export default defineWidget<NeuronCardState>("neuron-card", (context) => {
       draw();
     },
   });
+  const problem = h("div", { class: "nw-problem", role: "alert", hidden: true });
+  root.append(problem);
   const box = stateBox(root);
   const name = h("h3", { class: "nw-card-name" });
   const left = h("div", { class: "nw-evidence-left" });
@@ -152,7 +154,8 @@ export default defineWidget<NeuronCardState>("neuron-card", (context) => {
 
   function stateOf(neuron: string | null, card: CorpusCard | null): Status {
     const status = binding.get("_status");
-    if (status?.state === "error")
+    // With a card on screen an error stands above it: what was being read or written stays.
+    if (status?.state === "error" && !card)
       return { ...status, what: "Choose another neuron, or run the cell again." };
     if (status?.state === "empty" || !order().count) return { state: "empty" };
     if (card) return { state: "ready" };
@@ -186,6 +189,10 @@ export default defineWidget<NeuronCardState>("neuron-card", (context) => {
     if (!neuron && all.count) wantIndex();
     const state = stateOf(neuron, card);
     box.update(state, "No examples to show: nw.top_examples(model, corpus) finds them.");
+    const status = binding.get("_status");
+    const failed = status?.state === "error" && state.state === "ready";
+    problem.hidden = !failed;
+    setText(problem, failed ? `${status.error || "Something went wrong."} Choose a neuron to go on.` : "");
     const looked = card ?? (state.state === "running" ? shown : null);
     if (looked) {
       setText(name, looked.neuron);
