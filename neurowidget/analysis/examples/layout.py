@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from neurowidget.models.loading import NeuronModel
 
 SAMPLE_TOKENS, FEWEST_SAMPLE_TOKENS, SAMPLE_BYTES = 512, 256, 2**27
+GROUPS = ("top", "q99", "q90", "q50", "bottom")
 SINK_RATIO = (
     20.0  # of a residual norm to the median one; the sink of a language model has 30 to 200, other tokens at most 10
 )
@@ -73,6 +74,42 @@ class Asked:
             not (special and no_special) and not (sink and no_sink)
             for special, sink in zip(row.special, sinks.of(row), strict=True)
         ]
+
+
+def asked_for(
+    k: int = 20,
+    groups: Sequence[str] = GROUPS,
+    k_quantile: int | None = None,
+    context: int = 16,
+    per_sentence: bool = True,
+    special_tokens: str = "exclude",
+    sinks: str = "exclude",
+    token_types: bool = False,
+    window: str | None = None,
+    seed: int = 0,
+) -> Asked:
+    """The options of `top_examples`, checked; raises ValueError."""
+    for name, value, allowed in (
+        ("special_tokens", special_tokens, ("exclude", "include")),
+        ("sinks", sinks, ("exclude", "include")),
+        ("window", window, (None, "overlap")),
+    ):
+        if value not in allowed:
+            raise ValueError(f"{name}={value!r}: expected one of {', '.join(map(repr, allowed))}")
+    if k < 1 or context < 0 or (k_quantile is not None and k_quantile < 1):
+        raise ValueError(
+            f"k={k}, k_quantile={k_quantile}, context={context}: expected 1 or more, and a context of 0 or more"
+        )
+    sizes: dict[str, int] = {}
+    for group in groups:
+        if group in sizes or (group not in ("top", "bottom") and quantile_of(group) is None):
+            raise ValueError(
+                f"groups={list(groups)}: expected different ones of 'top', 'bottom' and quantiles such as 'q90'"
+            )
+        sizes[group] = k if group in ("top", "bottom") else k_quantile or max(1, k // 4)
+    if not sizes:
+        raise ValueError("groups is empty: expected 'top', 'bottom' or quantiles such as 'q90'")
+    return Asked(sizes, context, per_sentence, special_tokens, sinks, window, seed, token_types)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,9 +1,11 @@
 """The seam of `top_examples`: what one part of a corpus gives, and how parts are merged.
 
-    layout = layout_of(...)                              # once, from the first texts
-    a = examples_of_part(model, texts[:500], 0, layout)  # anywhere, in any order
-    b = examples_of_part(model, texts[500:], 500, layout)
-    a.merge(b)                                           # the same to the bit as one pass over both parts
+    neurons = neurons_of(model, "mlp", None, None)                  # once, from the first texts
+    layout = layout_of(model, first_texts(model, texts, sample_size(9_216)), *neurons, asked_for(k=20))
+    a = examples_of_part(model, texts[:256], 0, layout, 2_048)      # anywhere, in any order
+    b = examples_of_part(model, texts[256:], 256, layout, 2_048)
+    a.merge(b)                                                      # to the bit one pass over both parts
+    collected(model, a, "name of the corpus")
 
 One pass is the same thing with `into=a`: what part b collects need not be kept apart, and what is known of part a spares
 looking at most of it.
@@ -114,7 +116,8 @@ class PartExamples:
         if len(self.type_maxima):
             index = ids.unique()
             found = torch.full((len(index), values.width), -torch.inf, device=value.device)
-            found.index_reduce_(0, torch.searchsorted(index, ids), values.counted, "amax")
+            place = torch.searchsorted(index, ids)[:, None].expand_as(values.counted)
+            found.scatter_reduce_(0, place, values.counted, "amax")
             self.type_maxima[index, where] = torch.maximum(self.type_maxima[index, where], found)
 
     def _enter_highest(self, top: RunningTop, seen: _Seen, scores: SiteValues, extreme: Tensor, sign: int) -> None:

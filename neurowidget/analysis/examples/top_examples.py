@@ -23,7 +23,7 @@ from neurowidget.analysis.examples.effect_examples import (
     effects_of_part,
     with_effects,
 )
-from neurowidget.analysis.examples.layout import Asked, Layout, layout_of, neurons_of, quantile_of, sample_size
+from neurowidget.analysis.examples.layout import GROUPS, Layout, asked_for, layout_of, neurons_of, sample_size
 from neurowidget.analysis.examples.part_examples import PartExamples, checked_pieces, examples_of_part
 from neurowidget.extraction.activations import MOST_TOKENS, TOKENS_PER_THREAD
 from neurowidget.extraction.corpus import Corpus, StreamedCorpus
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from neurowidget.models.loading import NeuronModel
 
 PART_TEXTS = 256  # that share a plan of batches: many enough to find others of the same length
-GROUPS = ("top", "q99", "q90", "q50", "bottom")
 _MOST_TYPE_MAXIMA = 2**28
 
 
@@ -96,7 +95,7 @@ def top_examples(
         raise ValueError(
             f"site={site!r}: a corpus has no targets for a decoder to read; use extract(..., targets=) for it"
         )
-    asked = _asked(
+    asked = asked_for(
         k, groups, k_quantile, context, per_sentence, special_tokens, sinks, token_types, window, seed
     )  # fmt: skip
     sites, columns, widths = neurons_of(model, site, layers, None if everything else neurons)
@@ -224,41 +223,6 @@ def collected(model: NeuronModel, found: PartExamples, corpus: str, **about: Any
             **about,
         ),
     )
-
-
-def _asked(
-    k: int,
-    groups: Sequence[str],
-    k_quantile: int | None,
-    context: int,
-    per_sentence: bool,
-    special_tokens: str,
-    sinks: str,
-    token_types: bool,
-    window: str | None,
-    seed: int,
-) -> Asked:
-    for name, value, allowed in (
-        ("special_tokens", special_tokens, ("exclude", "include")),
-        ("sinks", sinks, ("exclude", "include")),
-        ("window", window, (None, "overlap")),
-    ):
-        if value not in allowed:
-            raise ValueError(f"{name}={value!r}: expected one of {', '.join(map(repr, allowed))}")
-    if k < 1 or context < 0 or (k_quantile is not None and k_quantile < 1):
-        raise ValueError(
-            f"k={k}, k_quantile={k_quantile}, context={context}: expected 1 or more, and a context of 0 or more"
-        )
-    sizes: dict[str, int] = {}
-    for group in groups:
-        if group in sizes or (group not in ("top", "bottom") and quantile_of(group) is None):
-            raise ValueError(
-                f"groups={list(groups)}: expected different ones of 'top', 'bottom' and quantiles such as 'q90'"
-            )
-        sizes[group] = k if group in ("top", "bottom") else k_quantile or max(1, k // 4)
-    if not sizes:
-        raise ValueError("groups is empty: expected 'top', 'bottom' or quantiles such as 'q90'")
-    return Asked(sizes, context, per_sentence, special_tokens, sinks, window, seed, token_types)
 
 
 def _site_of(neurons: Neurons) -> str:

@@ -15,10 +15,10 @@ from hand_model import hand_model
 from hook_dicts import hook_dicts
 
 from neurowidget.analysis.examples import top_examples as module
-from neurowidget.analysis.examples.layout import Layout
+from neurowidget.analysis.examples.layout import Layout, asked_for, layout_of, neurons_of, sample_size
 from neurowidget.analysis.examples.part_examples import PartExamples, examples_of_part
 from neurowidget.analysis.examples.running_top import rounded
-from neurowidget.analysis.examples.top_examples import collected, top_examples
+from neurowidget.analysis.examples.top_examples import collected, first_texts, top_examples
 from neurowidget.extraction.activations import extract
 from neurowidget.extraction.corpus import Corpus, Sentence, StreamedCorpus
 from neurowidget.models.interventions import Set
@@ -210,22 +210,17 @@ def test_the_size_of_batches_does_not_matter(family: str):
     assert (one.text[:, 0] < 20).mean() > 0.98
 
 
-def layout_for(model: NeuronModel, texts: list[str], **options: Any) -> Layout:
-    """The layout that `top_examples` makes."""
-    made: list[PartExamples] = []
-    original, module.collected = module.collected, lambda model, part, *a, **k: made.append(part)  # type: ignore[assignment]
-    try:
-        top_examples(model, texts, **options, **QUIET)
-    finally:
-        module.collected = original
-    return made[0].layout
+def layout_for(model: NeuronModel, texts: list[str], chosen: str | None = None, **options: Any) -> Layout:
+    """The layout of `top_examples`, as one makes it who runs the parts elsewhere."""
+    neurons = neurons_of(model, "mlp", None, chosen)
+    return layout_of(model, first_texts(model, texts, sample_size(sum(neurons[2]))), *neurons, asked_for(**options))
 
 
 def test_merged_parts_are_one_pass_to_the_bit(parts_of_five):
     model, texts = families.model("gpt2"), texts_of(18)
     options = {"k": 3, "context": 2}
     whole = top_examples(model, texts, batch_tokens=64, **options, **QUIET)
-    layout = layout_for(model, texts, **options)
+    layout = layout_for(model, texts[:5], **options)  # the first part has more tokens than the sample
     assert whole.provenance.parameters["layout"] == layout.digest
     for order in permutations(range(4), 4):
         parts = [examples_of_part(model, texts[5 * i : 5 * i + 5], 5 * i, layout, 64) for i in order]
@@ -237,7 +232,7 @@ def test_merged_parts_are_one_pass_to_the_bit(parts_of_five):
 
 def test_parts_of_different_layouts_are_not_merged():
     model, texts = families.model("bert"), texts_of(12)
-    one, other = (layout_for(model, some, k=2, neurons=["L0.mlp[1]"]) for some in (texts, texts[6:]))
+    one, other = (layout_for(model, some, "L0.mlp[1]", k=2) for some in (texts, texts[6:]))
     a, b = examples_of_part(model, texts, 0, one, 64), examples_of_part(model, texts, 12, other, 64)
     with pytest.raises(ValueError, match="different layouts"):
         a.merge(b)
