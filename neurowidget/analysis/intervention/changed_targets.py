@@ -1,12 +1,13 @@
 """F with parts of a model changed: many changes in one forward.
 
-A batch holds k copies of its texts; copy j has change j. The unchanged value is computed in a batch of the same shape
-and read from the same row, so that a change to the same values is exactly nothing. When memory runs out, k is halved.
+A batch holds k + 1 copies of its texts; copy j has change j, the first one none. Layers before the first change are
+computed once and not again, where the model allows it. When memory runs out, k is halved.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from neurowidget.analysis.intervention.exact_effects import tokens_per_forward
 from neurowidget.analysis.statistics.halving import halving
 from neurowidget.models import hooks
 from neurowidget.models.context import Context
+from neurowidget.models.known_layers import KnownLayers, known_layers
 from neurowidget.models.progress import StopFlag, check
 from neurowidget.models.targets import Target, run_recorded
 from neurowidget.neuron import LayerSite
@@ -54,60 +56,61 @@ def changed_targets(
     change replaces. A change that chooses no token is exactly 0 and is not run. `done(n)` is told of every n finished
     rows, `should_stop` is asked before every forward (raises Cancelled).
     """
-    runs = _Runs(model, batch, target, held or {}, should_stop, {})
     found = torch.zeros(len(changes), len(batch), dtype=torch.float64)
     moving = [number for number, change in enumerate(changes) if bool(change.chosen.any())]
+    runs = _Runs(
+        model, batch, target, held or {}, should_stop, None if held or not moving else known_layers(model, batch)
+    )
     if done is not None and len(moving) < len(changes):
         done((len(changes) - len(moving)) * len(batch))
-    copies = max(1, min(len(moving), tokens_per_forward(model) // batch.input_ids.numel()))
+    clean: Tensor | None = None
+    copies = max(1, min(len(moving), tokens_per_forward(model) // batch.input_ids.numel() - 1))
     while moving:
         numbers, moving = moving[:copies], moving[copies:]
         block = [changes[number] for number in numbers]
 
         def work(size: int, block: Sequence[Change] = block) -> tuple[int, Tensor]:
-            return size, torch.cat([runs.changes(block[i : i + size]) for i in range(0, len(block), size)])
+            parts = [runs.values(block[i : i + size]) for i in range(0, len(block), size)]
+            # Each part against its own unchanged copy: rows of one forward are rounded alike.
+            changes = torch.cat([part[1:] - part[0] for part in parts])
+            return size, torch.cat([parts[0][:1], changes])
 
-        copies, found[numbers] = halving(work, copies)
+        copies, values = halving(work, copies)
+        clean, found[numbers] = values[0], values[1:]
         if done is not None:
             done(len(block) * len(batch))
-    return runs.unchanged(1)[: len(batch)], found.T
+    return runs.values([])[0] if clean is None else clean, found.T
 
 
 @dataclass(frozen=True, eq=False)
 class _Runs:
-    """The forwards of one batch; `clean` keeps the unchanged values of each number of copies."""
+    """The forwards of one batch."""
 
     model: NeuronModel
     batch: Batch
     target: Target
     held: Held
     should_stop: StopFlag | None
-    clean: dict[int, Tensor]
+    known: KnownLayers | None
 
-    def unchanged(self, copies: int) -> Tensor:
-        if copies not in self.clean:
-            self.clean[copies] = self._values(copies, [])
-        return self.clean[copies]
-
-    def changes(self, block: Sequence[Change]) -> Tensor:
-        """F(changed) - F, float64 (change, text)."""
-        before = self.unchanged(len(block))
-        return (self._values(len(block), block) - before).view(len(block), len(self.batch))
-
-    def _values(self, copies: int, block: Sequence[Change]) -> Tensor:
-        """F of `copies` copies of the texts, float64 (copy * text,), copy j with change j of `block`."""
+    def values(self, block: Sequence[Change]) -> Tensor:
+        """F of the texts unchanged and with each change of `block`, float64 (1 + change, text)."""
         check(self.should_stop)
-        rows = list(range(len(self.batch))) * copies
+        rows = list(range(len(self.batch))) * (1 + len(block))
         repeated = self.batch.take(rows)
-        with hooks.editing(self.model, edits_of(block, self.held)):
+        first = [change.site.layer + (change.site.site == "residual") for change in block]
+        first += [site.layer for site in self.target.sites]
+        skipped = self.known.up_to(min(first), rows) if self.known is not None and first else nullcontext()
+        with self.model.lock, skipped, hooks.editing(self.model, edits_of(block, self.held, 1)):
             output, recorded = run_recorded(self.model, repeated, self.target.sites)
-        return self.target.take(rows)(output, repeated, recorded).cpu().double()
+        values = self.target.take(rows)(output, repeated, recorded).cpu().double()
+        return values.view(1 + len(block), len(self.batch))
 
 
-def edits_of(block: Sequence[Change], held: Held) -> dict[LayerSite, hooks.Edit]:
-    """One edit per site: what is held in every copy of the texts, and in copy j what change j replaces."""
+def edits_of(block: Sequence[Change], held: Held, first: int = 0) -> dict[LayerSite, hooks.Edit]:
+    """One edit per site: what is held in every copy of the texts, and in copy `first` + j what change j replaces."""
     edits: dict[LayerSite, list[hooks.Edit]] = {site: [_hold(value)] for site, value in held.items()}
-    for copy, change in enumerate(block):
+    for copy, change in enumerate(block, start=first):
         edits.setdefault(change.site, []).append(_change(change, copy))
     return {site: _all(own) for site, own in edits.items()}
 

@@ -66,7 +66,8 @@ def path_effects(
     the mlp, or whole sites ("L3.attention", "L5.mlp"); in one stack. A sender takes its value at the same token of
     `corrupt`, as in `patching_effects`, or, without that, what `ablation` names ("mean" or "zero", as in
     `ablation_effects`), at `positions`. Effects through receivers take a run for each pair of sender and receiver;
-    `only_activations` leaves these out (NaN), which makes every neuron of two layers affordable. Raises ValueError for a sender in the residual stream, which all paths share.
+    `only_activations` leaves these out (NaN), which makes every neuron of two layers affordable. Raises ValueError for
+    a sender in the residual stream, which all paths share.
     """
     sending, receiving = _places(model, senders), [] if receivers is None else _places(model, receivers)
     stacks = {place.site.stack for place in [*sending, *receiving]}

@@ -172,7 +172,7 @@ def test_mistakes_show_what_was_given():
 def test_a_stop_leaves_nothing_behind():
     model = families.build("gpt2")
     before = hook_dicts(model.module)
-    asked = iter([False] * 4 + [True] * 9)
+    asked = iter([False] * 3 + [True] * 9)
     with pytest.raises(Cancelled):
         patching_effects(model, CLEAN, CORRUPT, should_stop=lambda: next(asked), progress=False)
     assert hook_dicts(model.module) == before

@@ -1,0 +1,97 @@
+"""Forwards in which the first layers are known: their blocks give what they gave before instead of computing it again.
+
+Used where many runs differ in later layers only. A block that is skipped is still called, by whoever calls it, but its
+`forward` is another for that time and that thread; it is put back after success, exception and KeyboardInterrupt.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from neurowidget.models import hooks
+from neurowidget.neuron import LayerSite
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from neurowidget.models.batching import Batch
+    from neurowidget.models.loading import NeuronModel
+
+
+@dataclass(frozen=True, eq=False)
+class KnownLayers:
+    """The residual stream after each layer, (text, token, width), of one batch of a model run clean."""
+
+    blocks: tuple[nn.Module, ...]
+    after: tuple[Tensor, ...]
+    in_tuple: int  # how many things a block gives, the stream first and None else; 0: the stream by itself
+
+    def up_to(self, layer: int, rows: Sequence[int]) -> AbstractContextManager[None]:
+        """A block in which the layers before `layer` are not computed, for copies of the texts at `rows`."""
+        return self._skipping(layer, list(rows)) if layer > 0 else nullcontext()
+
+    @contextmanager
+    def _skipping(self, layer: int, rows: list[int]) -> Iterator[None]:
+        thread = threading.get_ident()
+        state = self.after[layer - 1]
+        state = state.index_select(0, torch.tensor(rows, device=state.device))
+        known: Any = (state, *[None] * (self.in_tuple - 1)) if self.in_tuple else state
+
+        def instead(original: Any) -> Any:
+            return lambda *args, **kwargs: known if threading.get_ident() == thread else original(*args, **kwargs)
+
+        try:
+            for block in self.blocks[:layer]:
+                block.__dict__["forward"] = instead(block.forward)
+            yield
+        finally:
+            for block in self.blocks[:layer]:
+                block.__dict__.pop("forward", None)
+
+
+def known_layers(model: NeuronModel, batch: Batch) -> KnownLayers | None:
+    """Run `batch` and keep what each layer gives; None where layers cannot be skipped without a trace.
+
+    That is for two stacks, a module that is several layers, blocks that give more than the stream, hooks of anybody
+    else, and while this thread has interventions open: a second pass of these would change what is known.
+    """
+    if set(model.architecture.stacks) != {None} or hooks.open_blocks(model):
+        return None
+    sites = [LayerSite(layer, "residual") for layer in range(model.num_layers)]
+    places = [model.locate(site) for site in sites]
+    blocks = tuple(place.module for place in places)
+    if len(set(map(id, blocks))) < len(blocks) or any(
+        p.side != "output" or p.call is not None or p.flat for p in places
+    ):
+        return None
+    for part in model.module.modules():
+        if part._forward_hooks or part._forward_pre_hooks or hasattr(part, "_hf_hook") or "forward" in part.__dict__:
+            return None
+    forms: list[int | None] = []
+    handles = [block.register_forward_hook(lambda _, args, output: forms.append(_form(output))) for block in blocks]
+    found: dict[LayerSite, Tensor] = {}
+    try:
+        with hooks.recording(model, sites, lambda site, value: found.__setitem__(site, value.clone())):
+            model.forward(batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if len(forms) != len(blocks) or None in forms or len(set(forms)) > 1:
+        return None
+    return KnownLayers(blocks, tuple(found[site] for site in sites), forms[0] or 0)
+
+
+def _form(output: Any) -> int | None:
+    """0 for a tensor, the length of a tuple that holds one and else nothing, None for anything else."""
+    if isinstance(output, Tensor):
+        return 0
+    if type(output) is tuple and isinstance(output[0], Tensor) and all(item is None for item in output[1:]):
+        return len(output)
+    return None
