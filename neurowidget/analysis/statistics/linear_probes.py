@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -19,6 +19,7 @@ from neurowidget.results.probe import LinearProbe
 MOST_BYTES = 8 << 30  # of standardised training rows in memory; more are read and standardised anew on each pass
 WARM_ROWS = 4000  # a first solution on so many rows saves passes over all of them
 TOLERANCE = 3e-3
+_ROWS = 512  # of a block that is summed in float32
 ROUGH = 1e-2  # the tolerance where many small probes are compared
 
 
@@ -34,15 +35,18 @@ class TrainingRows:
     @classmethod
     def of(cls, rows: LabelledRows) -> TrainingRows:
         """Read the rows, take their means and deviations, and keep them standardised if they fit in memory."""
-        moments = class_moments(rows)
-        made = cls(rows, moments.means.astype(np.float32), moments.scales.astype(np.float32), None)
         if len(rows) * rows.width * 4 > MOST_BYTES:
-            return made
-        values = torch.empty(len(rows), rows.width)
-        for block, found in rows.row_blocks():
-            torch.sub(torch.from_numpy(found), torch.from_numpy(made.means), out=values[block])
-            values[block] /= torch.from_numpy(made.scales)
-        return replace(made, values=values)
+            moments = class_moments(rows)
+            return cls(rows, moments.means.astype(np.float32), moments.scales.astype(np.float32), None)
+        values = torch.from_numpy(rows.matrix())
+        first = values[0].clone()
+        constant = values.amin(0) == values.amax(0)
+        means = torch.where(constant, first, _mean(values.split(_ROWS)))
+        values -= means
+        spread = _mean(block.square() for block in values.split(_ROWS)).sqrt()
+        scales = torch.where(constant | (spread == 0), 1.0, spread)
+        values /= scales
+        return cls(rows, means.numpy(), scales.numpy(), values)
 
     def blocks(self) -> Iterator[tuple[slice, Tensor]]:
         if self.values is not None:
@@ -60,6 +64,15 @@ class TrainingRows:
         if self.values is not None:
             return self.values[:, torch.from_numpy(neurons)]
         return torch.from_numpy((self.rows.columns(neurons) - self.means[neurons]) / self.scales[neurons])
+
+
+def _mean(blocks: Iterable[Tensor]) -> Tensor:
+    """float32 (neuron,): means over rows, summed block by block so that float32 is exact enough and quick."""
+    sums, count = torch.zeros(1, dtype=torch.float64), 0
+    for block in blocks:
+        sums = sums + block.sum(0)
+        count += len(block)
+    return (sums / count).float()
 
 
 def fit_probe(
