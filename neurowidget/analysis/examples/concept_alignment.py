@@ -90,7 +90,7 @@ def concept_alignment(
 
 
 def _candidates(model: NeuronModel, part: Evidence, column: int, sign: int, sentences: int, longest: int) -> Candidates:
-    """Words, n-grams and pieces around the peaks of one neuron, in lower case where only the case differs."""
+    """Words, n-grams and pieces of words around the peaks of one neuron in the sentences where it is highest."""
     found: dict[str, tuple[str, set[str]]] = {}
     for row in part.peaks(column, sign)[:sentences].tolist():
         text = part.texts[part.sentence[row]]
