@@ -24,6 +24,7 @@ from numpy.lib import format as npy
 
 from neurowidget.neuron import LayerSite, Neuron
 from neurowidget.results.activations import Activations
+from neurowidget.results.agreement import RankingAgreement
 from neurowidget.results.attribution import Attribution
 from neurowidget.results.base import Provenance, Result
 from neurowidget.results.checking import check_fields
@@ -66,6 +67,7 @@ _KINDS: tuple[type[Result], ...] = (
     NeuronMap,
     NeuronMatches,
     NeuronRanking,
+    RankingAgreement,
     PatchingEffects,
     PathEffects,
     Prediction,

@@ -9,6 +9,7 @@ import pytest
 
 from neurowidget.neuron import Neuron
 from neurowidget.results.activations import Activations
+from neurowidget.results.agreement import RankingAgreement
 from neurowidget.results.attribution import Attribution
 from neurowidget.results.base import Provenance, Result
 from neurowidget.results.curves import DoseResponse
@@ -213,6 +214,15 @@ def steering_sweep() -> SteeringSweep:
     )  # fmt: skip
 
 
+def ranking_agreement() -> RankingAgreement:
+    pairs = np.eye(2)
+    return RankingAgreement(
+        names=("a", "b"), neurons=9, sizes=np.array([3]), spearman=pairs, rank_biased_overlap=pairs, overlap=pairs[None],
+        average_overlap=np.array([[0.5, 1]]), neuron_vote=np.array([[0, 1]]), chance=np.array([0.25]),
+        provenance=provenance("ranking_agreement"),
+    )  # fmt: skip
+
+
 def neuron_ranking() -> NeuronRanking:
     probe = LinearProbe(
         weights=np.arange(6).reshape(2, 3), bias=np.zeros(2), means=np.ones(3), scales=np.full(3, 2), classes=("a", 3),
@@ -278,6 +288,7 @@ MADE: dict[str, Callable[[], Result]] = {
     "NeuronMap": neuron_map, "NeuronMatches": neuron_matches,
     "MediationEffects": mediation_effects,
     "NeuronRanking": neuron_ranking,
+    "RankingAgreement": ranking_agreement,
     "SteeringSweep": steering_sweep,
     "SteeringVector": steering_vector,
     "KnowledgeNeurons": knowledge_neurons,
