@@ -46,6 +46,14 @@ CLICK = """async ([root, row]) => {
   await new Promise((done) => requestAnimationFrame(done));
   return performance.now() - start;
 }"""
+# What any message to this kernel and back takes, beside: on a busy machine that is most of it.
+ROUND_TRIP = """async () => {
+  const kernel = window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel;
+  const start = performance.now();
+  await kernel.requestKernelInfo();
+  await new Promise((done) => requestAnimationFrame(done));
+  return performance.now() - start;
+}"""
 IDLE = "import time\nwhile not explorer.wait(0.1): pass\nprint('idle')"
 
 
@@ -95,7 +103,9 @@ def measure(examples: Path, rounds: int) -> dict[str, Any]:
                     times.append(round(took, 1))
                 return times
 
+            trips = [round(page.evaluate(ROUND_TRIP), 1) for _ in range(rounds)]
             found = {
+                "kernel_round_trip_ms": trips,
                 "explorer_idle_ms": clicks(".nw-neuron-explorer", True, 0),
                 "explorer_while_it_computes_ms": clicks(".nw-neuron-explorer", False, 40),
                 "neuron_card_next_ms": clicks(".nw-neuron-card", False, None),

@@ -143,7 +143,6 @@ class NeuronCard(NotedView):
         with self.showing_errors(), self.publishing():
             self._card = None if self.selected_neuron is None else self.card(self.selected_neuron)
             self.last_error, self._status = None, status("ready")
-        self._refresh_fallback()
 
     def _card_command(self, message: Mapping[str, Any]) -> Card:
         return self.card(str(message.get("neuron")))
