@@ -1,15 +1,17 @@
 """Forwards in which the first layers are known: their blocks give what they gave before instead of computing it again.
 
 Used where many runs differ in later layers only. A block that is skipped is still called, by whoever calls it, but its
-`forward` is another for that time and that thread; it is put back after success, exception and KeyboardInterrupt.
+`forward` is another for that time and that thread; it is put back after success, exception and KeyboardInterrupt. The
+head can likewise be made to read one token of each text, where nothing else of the logits is asked for.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,8 +21,6 @@ from neurowidget.models import hooks
 from neurowidget.neuron import LayerSite
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from neurowidget.models.batching import Batch
     from neurowidget.models.loading import NeuronModel
 
@@ -33,27 +33,47 @@ class KnownLayers:
     after: tuple[Tensor, ...]
     in_tuple: int  # how many things a block gives, the stream first and None else; 0: the stream by itself
 
-    def up_to(self, layer: int, rows: Sequence[int]) -> AbstractContextManager[None]:
-        """A block in which the layers before `layer` are not computed, for copies of the texts at `rows`."""
-        return self._skipping(layer, list(rows)) if layer > 0 else nullcontext()
+    head: nn.Module | None
 
     @contextmanager
-    def _skipping(self, layer: int, rows: list[int]) -> Iterator[None]:
-        thread = threading.get_ident()
-        state = self.after[layer - 1]
-        state = state.index_select(0, torch.tensor(rows, device=state.device))
-        known: Any = (state, *[None] * (self.in_tuple - 1)) if self.in_tuple else state
+    def up_to(self, layer: int, rows: Sequence[int], read: Tensor | None = None) -> Iterator[None]:
+        """A block in which the layers before `layer` are not computed, for copies of the texts at `rows`.
 
-        def instead(original: Any) -> Any:
-            return lambda *args, **kwargs: known if threading.get_ident() == thread else original(*args, **kwargs)
+        With `read`, int64 (row,), the head computes the logits at that column of each row and gives them for all.
+        """
+        thread = threading.get_ident()
+        instead: dict[nn.Module, Any] = {}
+        if layer > 0:
+            state = self.after[layer - 1]
+            state = state.index_select(0, torch.tensor(list(rows), device=state.device))
+            known: Any = (state, *[None] * (self.in_tuple - 1)) if self.in_tuple else state
+            instead = dict.fromkeys(self.blocks[:layer], lambda original, *args, **kwargs: known)
+        if read is not None and self.head is not None:
+            instead[self.head] = partial(_read_one, read)
+
+        def only_here(original: Any, other: Any) -> Any:
+            def forward(*args: Any, **kwargs: Any) -> Any:
+                here = threading.get_ident() == thread
+                return other(original, *args, **kwargs) if here else original(*args, **kwargs)
+
+            return forward
 
         try:
-            for block in self.blocks[:layer]:
-                block.__dict__["forward"] = instead(block.forward)
+            for module, other in instead.items():
+                module.__dict__["forward"] = only_here(module.forward, other)
             yield
         finally:
-            for block in self.blocks[:layer]:
-                block.__dict__.pop("forward", None)
+            for module in instead:
+                module.__dict__.pop("forward", None)
+
+
+def _read_one(read: Tensor, original: Any, states: Tensor) -> Tensor:
+    """The head at one column of each row, seen as if it were at all of them."""
+    if states.dim() != 3 or len(states) != len(read):
+        return original(states)
+    chosen = states[torch.arange(len(states), device=states.device), read.to(states.device)]
+    logits: Tensor = original(chosen[:, None])
+    return logits.expand(-1, states.shape[1], -1)
 
 
 def known_layers(model: NeuronModel, batch: Batch) -> KnownLayers | None:
@@ -85,7 +105,9 @@ def known_layers(model: NeuronModel, batch: Batch) -> KnownLayers | None:
             handle.remove()
     if len(forms) != len(blocks) or None in forms or len(set(forms)) > 1:
         return None
-    return KnownLayers(blocks, tuple(found[site] for site in sites), forms[0] or 0)
+    head = model.architecture.head
+    head = head if isinstance(head, nn.Linear) and head not in blocks else None
+    return KnownLayers(blocks, tuple(found[site] for site in sites), forms[0] or 0, head)
 
 
 def _form(output: Any) -> int | None:

@@ -44,7 +44,7 @@ def reading_positions(model: NeuronModel, batch: Batch, position: int | None = N
         chosen = _mask_positions(model, batch)
     else:
         chosen = torch.tensor([-1])
-    _columns(model, batch, chosen)
+    reading_columns(model, batch, chosen)
     return chosen
 
 
@@ -62,7 +62,7 @@ def _mask_positions(model: NeuronModel, batch: Batch) -> Tensor:
     return own.gather(1, masked.int().argmax(dim=1, keepdim=True))[:, 0]
 
 
-def _columns(model: NeuronModel, batch: Batch, positions: Tensor) -> Tensor:
+def reading_columns(model: NeuronModel, batch: Batch, positions: Tensor) -> Tensor:
     """The column of each text's position in the padded batch, int64 (text,)."""
     context = stack_context(batch, "decoder" if model.kind == "seq2seq_lm" else None)
     if len(positions) not in (1, context.shape[0]):
@@ -85,7 +85,7 @@ def logits_at(model: NeuronModel, output: ModelOutput, batch: Batch, positions: 
     logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
     if positions is None:
         return logits if logits.dim() == 2 else logits.reshape(len(logits), -1)
-    columns = _columns(model, batch, positions).to(logits.device)
+    columns = reading_columns(model, batch, positions).to(logits.device)
     return logits[torch.arange(len(logits), device=logits.device), columns]
 
 

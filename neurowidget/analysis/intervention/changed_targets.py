@@ -20,6 +20,7 @@ from neurowidget.models import hooks
 from neurowidget.models.context import Context
 from neurowidget.models.known_layers import KnownLayers, known_layers
 from neurowidget.models.progress import StopFlag, check
+from neurowidget.models.readout import reading_columns
 from neurowidget.models.targets import Target, run_recorded
 from neurowidget.neuron import LayerSite
 
@@ -64,7 +65,9 @@ def changed_targets(
     if done is not None and len(moving) < len(changes):
         done((len(changes) - len(moving)) * len(batch))
     clean: Tensor | None = None
-    copies = max(1, min(len(moving), tokens_per_forward(model) // batch.input_ids.numel() - 1))
+    # Changes of fewer layers share a forward, so that more layers before them can be skipped.
+    tokens = tokens_per_forward(model) // (1 if runs.known is None else 2)
+    copies = max(1, min(len(moving), tokens // batch.input_ids.numel() - 1))
     while moving:
         numbers, moving = moving[:copies], moving[copies:]
         block = [changes[number] for number in numbers]
@@ -100,10 +103,14 @@ class _Runs:
         repeated = self.batch.take(rows)
         first = [change.site.layer + (change.site.site == "residual") for change in block]
         first += [site.layer for site in self.target.sites]
-        skipped = self.known.up_to(min(first), rows) if self.known is not None and first else nullcontext()
+        target = self.target.take(rows)
+        read = None
+        if target.ids is not None and target.positions is not None:  # a class or token, read at one place of each text
+            read = reading_columns(self.model, repeated, target.positions)
+        skipped = self.known.up_to(min(first, default=0), rows, read) if self.known is not None else nullcontext()
         with self.model.lock, skipped, hooks.editing(self.model, edits_of(block, self.held, 1)):
             output, recorded = run_recorded(self.model, repeated, self.target.sites)
-        values = self.target.take(rows)(output, repeated, recorded).cpu().double()
+        values = target(output, repeated, recorded).cpu().double()
         return values.view(1 + len(block), len(self.batch))
 
 
