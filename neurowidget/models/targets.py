@@ -55,6 +55,21 @@ class NeuronSpec:
     token: int | None = None
 
 
+@dataclass(frozen=True)
+class SequenceSpec:
+    """The log-probability of the text's own tokens from position `start` on, or of a seq2seq model's whole target."""
+
+    start: int = 1
+
+
+@dataclass(frozen=True)
+class SpanSpec:
+    """The log-probability of an answer from token `start` to token `end`, of a model that marks answers in the text."""
+
+    start: int
+    end: int
+
+
 def log_odds(name: str | int) -> Spec:
     """log p - log(1 - p) of a class or token: its logit minus the logsumexp of the others."""
     return Spec("log-odds", (name,))
@@ -83,6 +98,16 @@ def contrast(first: str | int, second: str | int) -> Spec:
 def neuron(name: Neuron | str, token: int | None = None) -> NeuronSpec:
     """The activation of a neuron at position `token` of the text, or its mean over all tokens."""
     return NeuronSpec(as_neuron(name), token)
+
+
+def sequence(start: int = 1) -> SequenceSpec:
+    """The log-probability of the text's own tokens from `start` on; of a seq2seq model, of the target text."""
+    return SequenceSpec(start)
+
+
+def span(start: int, end: int) -> SpanSpec:
+    """The log-probability of an answer span in the text, first and last token: for question answering heads."""
+    return SpanSpec(start, end)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +153,10 @@ def resolve(model: NeuronModel, batch: Batch, target: Any = None, position: int 
         target = neuron(target)
     if isinstance(target, NeuronSpec):
         return _neuron_target(model, target, position)
+    if isinstance(target, SequenceSpec):
+        return _sequence_target(model, batch, target)
+    if isinstance(target, SpanSpec):
+        return _span_target(target)
     if callable(target):
         return _callable_target(target)
     if model.kind == "encoder":
@@ -213,6 +242,52 @@ def _neuron_target(model: NeuronModel, spec: NeuronSpec, position: int | None) -
     where = f"activation of {spec.neuron} at token {token}"
     name = where if token is not None else f"mean activation of {spec.neuron} over the tokens"
     return Target(name, compute, sites=(site,))
+
+
+def _sequence_target(model: NeuronModel, batch: Batch, spec: SequenceSpec) -> Target:
+    if model.kind not in ("causal_lm", "seq2seq_lm"):
+        raise ValueError(f"sequence() needs a language model that writes; {model.name} is a {model.kind}")
+    of_decoder = model.kind == "seq2seq_lm"
+    if of_decoder and batch.target_ids is None:
+        raise ValueError("sequence() is the log-probability of a target text: give one (target_text=)")
+    if spec.start < 1 or (not of_decoder and min(batch.lengths) <= spec.start):
+        raise ValueError(f"sequence(start={spec.start}): the first token is not predicted, and the text ends before")
+
+    def compute(target: Target, output: ModelOutput, batch: Batch, recorded: Recorded) -> Tensor:
+        logits = output["logits"]
+        logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+        if of_decoder:
+            assert batch.target_ids is not None
+            ids = batch.target_ids.to(logits.device)
+            counted = ids >= 0
+        else:
+            logits, ids = logits[:, :-1], batch.input_ids[:, 1:].to(logits.device)
+            own = stack_context(batch, None)
+            counted = (batch.attention_mask[:, 1:].bool() & (own.positions()[:, 1:] >= spec.start)).to(logits.device)
+        found = logits.log_softmax(dim=-1).gather(2, ids.clamp_min(0)[..., None])[..., 0]
+        return torch.where(counted, found, 0).sum(dim=1)
+
+    which = "the target text" if of_decoder else f"the text from token {spec.start} on"
+    return Target(f"log-probability of {which}", compute)
+
+
+def _span_target(spec: SpanSpec) -> Target:
+    def compute(target: Target, output: ModelOutput, batch: Batch, recorded: Recorded) -> Tensor:
+        if "start_logits" not in output:
+            raise ValueError("span() needs a question answering head, whose output has start_logits and end_logits")
+        context, parts = stack_context(batch, None), []
+        for name, position in (("start_logits", spec.start), ("end_logits", spec.end)):
+            logits = output[name]
+            logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+            chosen = context.selected([position]).to(logits.device)
+            if not bool(chosen.any(dim=1).all()):
+                raise ValueError(f"{target.name}: a text of this batch has no token {position}")
+            padding = ~batch.attention_mask.bool().to(logits.device)
+            log_p = logits.masked_fill(padding, float("-inf")).log_softmax(dim=1)
+            parts.append(torch.where(chosen, log_p, 0).sum(dim=1))
+        return parts[0] + parts[1]
+
+    return Target(f"log-probability of the answer from token {spec.start} to {spec.end}", compute)
 
 
 def _callable_target(function: Callable[[ModelOutput, Batch], Tensor]) -> Target:

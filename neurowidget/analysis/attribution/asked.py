@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from neurowidget.models.targets import Target
 
 Remark = tuple[str, str]  # the name of a badge, and its sentence
-ROWS = 25  # copies of the text in one forward: memory does not grow with the number of steps or samples
+ROWS = 50  # copies of the text in one forward: memory does not grow with the number of steps or samples
 TOKENS = 4096
 TOLERANCE = 0.05
 FLOOR = 1e-4  # of max(1, |F(x)|): a smaller difference of F is as good as none
@@ -60,16 +60,23 @@ class Asked:
         return Explained(self.embeddings, self.target, start, self.should_stop)
 
     @cached_property
+    def _ends(self) -> tuple[float, float]:
+        """F(x), and F(x') of the first baseline, in one forward."""
+        with torch.no_grad():
+            text, baseline = self.explained(torch.tensor([1.0, 0.0])).cpu().double()
+        return float(text), float(baseline)
+
+    @property
     def value(self) -> float:
         """F(x)."""
-        return self.explained.value(1.0)
+        return self._ends[0]
 
     @cached_property
     def baseline_value(self) -> float:
         """F(x'), the mean over a set of baselines."""
         if self.starts is None:
             return float("nan")
-        return float(np.mean([self.path(start[None]).value(0.0) for start in self.starts]))
+        return float(np.mean([self._ends[1], *(self.path(start[None]).value(0.0) for start in self.starts[1:])]))
 
     def rows(self, wanted: int | None = None) -> int:
         """How many copies of the text are run at a time."""

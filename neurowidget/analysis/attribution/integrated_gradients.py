@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-from captum.attr import LayerIntegratedGradients
+from captum.attr import IntegratedGradients
 from torch import Tensor
 
 from neurowidget.analysis.attribution.asked import answer, ask, completeness, few_steps, from_baseline
@@ -89,12 +88,12 @@ def integrated_gradients(
 
 def _integral(explained: Explained, n_steps: int, rows: int) -> Tensor:
     """The scores, float64 (token,)."""
-    captum = LayerIntegratedGradients(explained, explained.seam)
+    captum = IntegratedGradients(explained.of)
 
     def work(size: int) -> Tensor:
         found: Tensor = captum.attribute(
-            torch.ones(1), torch.zeros(1), n_steps=n_steps, method="gausslegendre", internal_batch_size=size
+            explained.embeddings.text, explained.baseline, n_steps=n_steps, internal_batch_size=size
         )
-        return found[0].cpu().double().sum(dim=-1)
+        return found[0].detach().cpu().double().sum(dim=-1)
 
     return halving(work, rows)

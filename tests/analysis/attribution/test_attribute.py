@@ -95,9 +95,16 @@ class Stopped(BaseException):
     """Like KeyboardInterrupt, not an Exception."""
 
 
-@pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt, Stopped])
-@pytest.mark.parametrize("method", [method for method in RUNS if method not in NO_TARGET])
-@pytest.mark.parametrize("name", ["bert", "t5"])
+LEFT = [
+    (name, method, error)
+    for method in RUNS
+    if method not in NO_TARGET
+    for name in (("bert", "gpt2", "t5", "albert") if method in THOROUGH else ("bert",))
+    for error in ((None, ValueError, KeyboardInterrupt, Stopped) if method in THOROUGH else (None, KeyboardInterrupt))
+]
+
+
+@pytest.mark.parametrize(("name", "method", "error"), LEFT)
 def test_the_model_is_left_as_it_was(name, method, error):
     model = families.build(name)
     module = model.module.train()
@@ -141,8 +148,15 @@ def test_frozen_parameters_and_inference_mode_do_not_matter(name, method):
         np.testing.assert_allclose(attributed(model, method).scores, expected.scores, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", [method for method in RUNS if method not in NO_TARGET])
-@pytest.mark.parametrize("name", ["bert", "llama", "bart"])
+INSIDE = [
+    (name, method)
+    for method in RUNS
+    if method not in NO_TARGET
+    for name in (families.EIGHT if method in THOROUGH else ("bert",))
+]
+
+
+@pytest.mark.parametrize(("name", "method"), INSIDE)
 def test_inside_intervene_the_changed_model_is_explained(name, method):
     model = families.model(name)
     batch = model.encode([TEXT])

@@ -208,7 +208,7 @@ def test_it_can_be_stopped_between_batches():
     model, asked = families.build("bert"), []
     before = hook_dicts(model.module)
     with pytest.raises(Cancelled):
-        integrated_gradients(model, TEXT, should_stop=lambda: asked.append(1) or len(asked) > 5)
+        integrated_gradients(model, TEXT, internal_batch_size=5, should_stop=lambda: asked.append(1) or len(asked) > 5)
     assert len(asked) == 6
     assert hook_dicts(model.module) == before
 
