@@ -57,7 +57,7 @@ def bare_forward(model: Any, texts: list[str]) -> Callable[[], None]:
     """The same batches up to the last mlp, nothing kept."""
     import torch
 
-    from neurowidget.analysis.examples.top_examples import PART_TEXTS
+    from neurowidget.analysis.examples.top_examples import BATCH_FACTOR, PART_TEXTS
     from neurowidget.extraction.activations import MOST_TOKENS, TOKENS_PER_THREAD
     from neurowidget.extraction.forwards import run_batches
     from neurowidget.extraction.planning import pieces_of
@@ -65,7 +65,7 @@ def bare_forward(model: Any, texts: list[str]) -> Callable[[], None]:
     from neurowidget.neuron import LayerSite
 
     last = [LayerSite(model.num_layers - 1, "mlp")]
-    tokens = min(TOKENS_PER_THREAD * torch.get_num_threads(), MOST_TOKENS)
+    tokens = min(BATCH_FACTOR * TOKENS_PER_THREAD * torch.get_num_threads(), MOST_TOKENS)
 
     def run() -> None:
         for start in range(0, len(texts), PART_TEXTS):

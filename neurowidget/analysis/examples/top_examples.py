@@ -37,6 +37,7 @@ from neurowidget.results.kept_texts import KeptTexts
 if TYPE_CHECKING:
     from neurowidget.models.loading import NeuronModel
 
+BATCH_FACTOR = 2  # as many tokens as an extraction: what is done once per batch and site then costs half as much
 PART_TEXTS = 256  # that share a plan of batches: many enough to find others of the same length
 _MOST_TYPE_MAXIMA = 2**28
 
@@ -116,7 +117,9 @@ def top_examples(
         )
     if batch_tokens is None:
         on_cpu = model.device.type == "cpu"
-        batch_tokens = min(TOKENS_PER_THREAD * torch.get_num_threads(), MOST_TOKENS) if on_cpu else MOST_TOKENS
+        batch_tokens = (
+            min(BATCH_FACTOR * TOKENS_PER_THREAD * torch.get_num_threads(), MOST_TOKENS) if on_cpu else MOST_TOKENS
+        )
 
     name, total = _named(corpus)
     layout: Layout | None = None
