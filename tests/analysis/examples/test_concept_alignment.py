@@ -7,6 +7,8 @@ import pytest
 from planted import MONTHS, planted_model, sentences
 
 import neurowidget as nw
+from neurowidget.analysis.examples.concept_alignment import _candidates
+from neurowidget.analysis.examples.sources import evidence_of
 from neurowidget.models.progress import Cancelled
 
 
@@ -53,6 +55,23 @@ def test_a_phrase_counts_by_the_share_of_its_words(model, acts):
     values = frame.values(rows, [Neuron(0, 0), Neuron(0, 2)])
     assert values.shape == (4, 12, 2)
     np.testing.assert_allclose(values.mean(axis=1), [[1, 0], [1 / 2, 0], [1 / 3, 1], [0, 3]], atol=1e-6)
+
+
+def test_the_mean_over_the_repeated_text():
+    """After "old" the neuron is 1 on any word: on "old old ..." at all tokens but the first."""
+    model = planted_model([MONTHS, ("film",)], after="old")
+    acts = nw.extract(model, [" ".join(words) for words in sentences(60)], progress=False)
+    found = nw.explain_neuron(acts, "L0.mlp[0]", "concept_alignment", model=model, controls=0, top=50, progress=False)
+    (old,) = [s for s in found.statements if s.text == "old"]
+    assert old.details["activation"] == pytest.approx(15 / 16)
+
+
+def test_candidates_are_from_the_first_half(model, acts):
+    (evidence,) = evidence_of(acts, "L0.mlp[2]", 0, 0)
+    made = " | ".join(acts.tokens.texts[i] for i in sorted(set(evidence.sentence[evidence.made])))
+    names = _candidates(model, evidence, 0, 1, 30, 3)
+    assert len(names) > 50
+    assert all(name in made for name in names)
 
 
 def test_a_better_concept_inside_leaves_the_longer_one_out():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from planted import MONTHS, planted_model, sentences
 
@@ -44,6 +47,13 @@ def test_beats_the_corpus(model, acts):
     values = acts.neuron("L0.mlp[0]").astype(float)
     held = held_out_half(acts.sentence_index.astype(int), acts.tokens.texts, 0)
     assert found.held_out_score == pytest.approx((2 - values[held].max()) / values[~held].std(), abs=1e-4)
+    changed = acts["mlp"].copy()
+    changed[0, np.flatnonzero(held)[0], 0] = 1.5  # another highest value in the held-out half
+    other = nw.explain_neuron(
+        replace(acts, values={"mlp": changed}), "L0.mlp[0]", "corpus_generation", model=model, **small
+    )
+    assert other.held_out_score == pytest.approx(0.5 / values[~held].std(), abs=1e-4)
+    assert other.statements[-2].score == 1.5
     assert found.control_scores[0] == pytest.approx(0, abs=1e-4)  # nothing beats "film", or "the"
 
 

@@ -96,6 +96,9 @@ def test_examples_as_the_source(method, examples, model):
     if method in ("top_words", "top_ngrams", "concept_alignment"):
         assert {s.text for s in found.statements[:3]} == set(MONTHS)
         assert found.held_out_score > 0.8
+        row = examples.row("L0.mlp[0]")  # months have the value 1, in standard deviations of the whole corpus
+        z = (1 - examples.mean[row]) / examples.variance[row] ** 0.5
+        assert [s.score for s in found.statements[:3]] == [pytest.approx(z, rel=1e-4)] * 3
 
 
 def test_examples_as_evidence_have_the_values_of_the_corpus(examples, model):
