@@ -24,7 +24,7 @@ from neurowidget.analysis.statistics.class_moments import ClassMoments, class_mo
 from neurowidget.analysis.statistics.labelled_rows import LabelledRows
 from neurowidget.models.progress import StopFlag, check
 
-_CELLS = 1 << 22  # of one block of candidates: rows x candidates x classes
+_CELLS = 1 << 21  # of one block of candidates: rows x candidates x classes
 
 
 def gaussian_probe(
@@ -88,7 +88,7 @@ class _Conditionals:
         values = rows.matrix()
         values -= moments.means.astype(np.float32)
         values /= moments.scales.astype(np.float32)
-        self.values = torch.from_numpy(values)
+        self.values = torch.from_numpy(np.ascontiguousarray(values.T))  # (neuron, row)
         self.members = [np.flatnonzero(targets == number) for number in range(len(self.there))]
         counts = moments.counts[self.there]
         self.means = torch.from_numpy(
@@ -104,37 +104,38 @@ class _Conditionals:
         self.variances = (1.0 + scatter) / self.denominators[:, None]  # (class, neuron), of the standardised values
         prior = np.log(counts / counts.sum())
         self.entropy = float(-(counts / counts.sum() * prior).sum())
-        self.logs = torch.from_numpy(
-            np.tile(prior, (len(rows), 1)).astype(np.float32)
-        )  # (row, class): log p(x_chosen, z)
+        # (class, row): log p(x_chosen, z)
+        self.logs = torch.from_numpy(np.tile(prior[:, None], (1, len(rows))).astype(np.float32))
         self.factors = np.zeros(
             (len(self.there), 0, rows.width)
         )  # (class, chosen, neuron): rows of the Cholesky factor
-        self.scores = torch.zeros(len(self.there), len(rows), 0)  # (class, row, chosen): standardised residuals
+        self.scores = torch.zeros(len(self.there), 0, len(rows))  # (class, chosen, row): standardised residuals
 
     def information(self, with_classes: bool) -> tuple[np.ndarray, np.ndarray]:
         """Bits of the chosen neurons with each candidate, (neuron,), and each class's part, (class, neuron)."""
-        count, width = self.values.shape
+        width, count = self.values.shape
         bits, parts = np.empty(width), np.zeros((self.classes, width))
         step = max(1, _CELLS // (count * len(self.there)))
-        gold = self.targets[None, :, None]
-        one_hot = torch.nn.functional.one_hot(self.targets, len(self.there)).T.float()
+        gold = self.targets[None, None, :]
+        one_hot = torch.nn.functional.one_hot(self.targets, len(self.there)).float()
         for first in range(0, width, step):
             block = slice(first, min(first + step, width))
-            logs = torch.empty(len(self.there), count, block.stop - block.start)
-            for number in range(len(self.there)):
-                torch.sub(self.values[:, block], self.means[number, block], out=logs[number])
-                if self.scores.shape[2]:
-                    factor = torch.from_numpy(self.factors[number, :, block].astype(np.float32))
-                    logs[number].addmm_(self.scores[number], factor, alpha=-1)
-                variance = torch.from_numpy(self.variances[number, block].astype(np.float32))
-                logs[number].square_().mul_(-0.5 / variance).sub_(0.5 * (2 * math.pi * variance).log())
-                logs[number] += self.logs[:, number, None]
-            true = logs.gather(0, gold.expand(1, count, logs.shape[2]))[0]
-            true -= torch.logsumexp(logs, dim=0)
-            bits[block] = self.entropy + true.mean(0, dtype=torch.float64).numpy()
+            logs = torch.empty(len(self.there), block.stop - block.start, count)
+            for number, log in enumerate(logs):
+                variance = torch.from_numpy(self.variances[number, block].astype(np.float32))[:, None]
+                torch.sub(self.values[block], self.means[number, block, None], out=log)
+                if len(self.scores[number]):
+                    factor = torch.from_numpy(self.factors[number, :, block].T.astype(np.float32))
+                    log.addmm_(factor, self.scores[number], alpha=-1)
+                log.square_().mul_(-0.5 / variance).sub_(0.5 * (2 * math.pi * variance).log())
+                log += self.logs[number]
+            true = logs.gather(0, gold.expand(1, *logs.shape[1:]))[0]
+            largest = logs.amax(0)  # logsumexp, in place
+            true -= largest
+            true -= logs.sub_(largest).exp_().sum(0).log_()
+            bits[block] = self.entropy + true.mean(1, dtype=torch.float64).numpy()
             if with_classes:
-                shares = (one_hot @ true / count).double().numpy()
+                shares = (true @ one_hot / count).double().numpy().T
                 prior = np.array([len(m) / count for m in self.members])
                 parts[self.there, block] = shares - (prior * np.log(prior))[:, None]
         return bits / math.log(2), parts / math.log(2)
@@ -145,12 +146,12 @@ class _Conditionals:
         for number, members in enumerate(self.members):
             residual = self._residual(number, neuron)
             variance = float(self.variances[number, neuron])
-            self.logs[:, number] -= (
-                0.5 * residual.square() / variance + 0.5 * math.log(2 * math.pi * variance)
-            ).float()
-            inside = self.values[members]
-            centred = inside[:, neuron] - self.means[number, neuron]
-            covariance = ((centred @ inside).double() - centred.sum().double() * self.means[number].double()).numpy()
+            self.logs[number] -= (0.5 * residual.square() / variance + 0.5 * math.log(2 * math.pi * variance)).float()
+            centred = torch.zeros(len(residual))
+            centred[members] = self.values[neuron, members] - self.means[number, neuron]
+            covariance = (
+                (self.values @ centred).double() - centred.sum().double() * self.means[number].double()
+            ).numpy()
             covariance = covariance / self.denominators[number]
             covariance[neuron] = self.variances[number, neuron] + np.square(self.factors[number, :, neuron]).sum()
             factor = (covariance - self.factors[number, :, neuron] @ self.factors[number]) / math.sqrt(variance)
@@ -158,9 +159,9 @@ class _Conditionals:
             new_factors.append(factor)
             new_scores.append((residual / math.sqrt(variance)).float())
         self.factors = np.concatenate([self.factors, np.stack(new_factors)[:, None]], axis=1)
-        self.scores = torch.cat([self.scores, torch.stack(new_scores)[:, :, None]], dim=2)
+        self.scores = torch.cat([self.scores, torch.stack(new_scores)[:, None]], dim=1)
 
     def _residual(self, number: int, neuron: int) -> Tensor:
         """float64 (row,): the neuron less its conditional mean in a class."""
-        explained = self.scores[number].double() @ torch.from_numpy(self.factors[number, :, neuron])
-        return self.values[:, neuron].double() - self.means[number, neuron].double() - explained
+        explained = torch.from_numpy(self.factors[number, :, neuron]) @ self.scores[number].double()
+        return self.values[neuron].double() - self.means[number, neuron].double() - explained
