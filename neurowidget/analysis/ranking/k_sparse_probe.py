@@ -46,7 +46,8 @@ def k_sparse_probe(
             share = 1 / count + 1 / others
             best = (above * share + first / others).max(axis=1) - total / others
             worst = (below * share - last / others).max(axis=1) - 1 / others
-            of_classes[label, neurons] = np.maximum(np.maximum(best, worst), 0)
+            found = np.maximum(best, worst)
+            of_classes[label, neurons] = np.where(found > 1e-12, found, 0.0)  # rounding is no score
             signs[label, neurons] = np.where(best >= worst, 1, -1)
     overall = of_classes.max(axis=0)
     if k == 1:
