@@ -8,7 +8,6 @@ of the text itself all along: positions that a model reads from ids (RoBERTa's s
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,10 +25,6 @@ if TYPE_CHECKING:
     from neurowidget.models.loading import NeuronModel
 
 
-class _Reached(Exception):  # noqa: N818 - ends a forward whose rest is not needed
-    pass
-
-
 class WordEmbeddings:
     """The word embeddings of a batch of one text; `text` is (1, token, width), detached."""
 
@@ -40,12 +35,7 @@ class WordEmbeddings:
         self.modules = _modules(model, model.architecture.embeddings)
         refuse_compiled(model.module, self.modules)
         found: list[tuple[nn.Module, Tensor]] = []
-
-        def keep(module: nn.Module, output: Tensor) -> None:
-            found.append((module, output))
-            raise _Reached
-
-        with self._first_call(keep), contextlib.suppress(_Reached):
+        with self._first_call(lambda module, output: found.append((module, output))):
             model.forward(batch, grad=True)
         if not found:
             raise RuntimeError(
