@@ -182,9 +182,9 @@ def __dir__() -> list[str]:
 
 
 def _show_in_a_cell(result: Any) -> Any:
-    from neurowidget.widgets.showing import show
+    from neurowidget.widgets.showing import view_of
 
-    return show(result)
+    return view_of(result)
 
 
 def _fill_show_hook() -> None:

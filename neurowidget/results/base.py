@@ -75,14 +75,18 @@ class Result:
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        if Result.show_hook is None:
-            return {"text/plain": repr(self)}
-        widget = Result.show_hook(self)
+        widget = self._view()
+        if widget is None:
+            return {"text/plain": str(self)}
         return widget._repr_mimebundle_(include=include, exclude=exclude)
 
     def _ipython_display_(self) -> None:
         # Two outputs, the view and its static copy, can only be made here: a mimebundle is one output.
-        if Result.show_hook is None:
-            print(repr(self))
+        widget = self._view()
+        if widget is None:
+            print(self)
         else:
-            Result.show_hook(self)._ipython_display_()
+            widget._ipython_display_()
+
+    def _view(self) -> Any:
+        return None if Result.show_hook is None else Result.show_hook(self)

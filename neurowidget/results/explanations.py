@@ -95,9 +95,6 @@ class Explanation(Result):
             " the 95th percentile"
         )
 
-    def _ipython_display_(self) -> None:
-        print(self)
-
     def to_columns(self) -> dict[str, list[Any]]:
         """One row per statement; a detail that a statement lacks is None."""
         details = dict.fromkeys(name for statement in self.statements for name in statement.details)

@@ -41,15 +41,15 @@ class FiringNeurons(Result):
         return len(self.neurons)
 
     def __repr__(self) -> str:
-        lines = [f"FiringNeurons({len(self)} neurons by {self.by}, against {self.corpus!r})"]
+        return f"FiringNeurons({len(self)} neurons by {self.by}, against {self.corpus!r})"
+
+    def __str__(self) -> str:
+        lines = [repr(self)]
         lines += [
             f"  {name:<16} {self.activation[i]:8.3f} at {piece.strip()!r}: z {self.z[i]:.1f}, {self.percentile[i]:.1f} %"
             for i, (name, piece) in enumerate(zip(self.neurons[:10], self.pieces[:10], strict=True))
         ]
         return "\n".join([*lines, "  ..."] if len(self) > 10 else lines)
-
-    def _ipython_display_(self) -> None:
-        print(self)
 
     def to_columns(self) -> dict[str, list[Any]]:
         return {

@@ -11,6 +11,17 @@ from neurowidget.widgets.base import View
 
 def show(result: Any) -> View:
     """The widget that shows `result`; raises TypeError naming the kinds that have one."""
+    view = view_of(result)
+    if view is None:
+        raise TypeError(
+            f"there is no view for {type(result).__name__}; results that have one: "
+            "Activations, Attribution, Effects, Examples, Explanation, Prediction"
+        )
+    return view
+
+
+def view_of(result: Any) -> View | None:
+    """The widget that shows `result`, None for what has no view of its own yet: it is printed."""
     from neurowidget.widgets.effect_panel import EffectPanel
     from neurowidget.widgets.neuron_card import NeuronCard
     from neurowidget.widgets.neuron_heatmap import NeuronHeatmap
@@ -19,7 +30,7 @@ def show(result: Any) -> View:
     if isinstance(result, View):
         return result
     if isinstance(result, Attribution) and result.layers is None:
-        return TokenStrip(result)
+        return TokenStrip(result) if result.scores.ndim == 1 else None
     if isinstance(result, Activations | Effects | Attribution):
         return NeuronHeatmap(result)
     if isinstance(result, Prediction):
@@ -28,7 +39,4 @@ def show(result: Any) -> View:
         return NeuronCard(result)
     if isinstance(result, Explanation):
         return NeuronCard(None, result.neuron, explanations=[result])
-    raise TypeError(
-        f"there is no view for {type(result).__name__}; results that have one: "
-        "Activations, Attribution, Effects, Examples, Explanation, Prediction"
-    )
+    return None

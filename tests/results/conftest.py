@@ -17,6 +17,7 @@ from neurowidget.results.effects import Effects
 from neurowidget.results.examples import Examples
 from neurowidget.results.explanations import Explanation, Statement
 from neurowidget.results.faithfulness import Faithfulness
+from neurowidget.results.firing import FiringNeurons
 from neurowidget.results.groups import LayerSimilarity, NeuronFactors, NeuronGroups, NeuronMap, NeuronMatches
 from neurowidget.results.kept_texts import KeptTexts
 from neurowidget.results.knowledge import KnowledgeNeurons
@@ -141,6 +142,13 @@ def patching_effects() -> PatchingEffects:
         clean=np.array([3]), corrupt=np.array([np.nan]), denoise_by_pair=values, noise_by_pair=None,
         exact=values[0] > 2, noise_floor=0.001, agreement={"spearman": float("nan")},
         provenance=provenance("patching_effects"),
+    )  # fmt: skip
+
+
+def firing_neurons() -> FiringNeurons:
+    return FiringNeurons(
+        neurons=("L0.mlp[1]",), token=np.array([2]), pieces=("né",), activation=np.array([3]), z=np.array([np.inf]),
+        percentile=np.array([99.5]), by="z", text="né ☕", corpus="made up", provenance=provenance("firing_neurons"),
     )  # fmt: skip
 
 
@@ -284,7 +292,8 @@ MADE: dict[str, Callable[[], Result]] = {
     "Activations": activations, "Attribution": attribution, "DoseResponse": dose_response, "Effects": effects,
     "Examples": examples, "Explanation": explanation, "Prediction": prediction,
     "PatchingEffects": patching_effects,
-    "Faithfulness": faithfulness, "LayerSimilarity": layer_similarity, "NeuronFactors": neuron_factors, "NeuronGroups": neuron_groups,
+    "Faithfulness": faithfulness, "FiringNeurons": firing_neurons, "LayerSimilarity": layer_similarity,
+    "NeuronFactors": neuron_factors, "NeuronGroups": neuron_groups,
     "NeuronMap": neuron_map, "NeuronMatches": neuron_matches,
     "MediationEffects": mediation_effects,
     "NeuronRanking": neuron_ranking,

@@ -45,11 +45,6 @@ def test_reads_well():
     assert "no random neurons" in repr(made(control_scores=np.zeros(0), control_neurons=()))
 
 
-def test_shown_as_text_in_a_cell(capsys):
-    made()._ipython_display_()
-    assert capsys.readouterr().out == str(made()) + "\n"
-
-
 def test_columns():
     columns = made().to_columns()
     assert columns == {
