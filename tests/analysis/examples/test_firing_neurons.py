@@ -99,4 +99,4 @@ def test_it_is_a_result_that_saves_and_makes_a_table(corpus, activations, tmp_pa
     assert isinstance(again, FiringNeurons)
     assert again.neurons == found.neurons
     assert len(found.to_columns()["z"]) == 5
-    assert "L" in repr(found)
+    assert "L" in str(found)
