@@ -33,7 +33,8 @@ def explore(
     text: Annotated[list[str], typer.Option(help="A text to look at; repeat for several.")],
     out: Annotated[Path, typer.Option(help="The page to write.")],
     corpus: Annotated[
-        Path | None, typer.Option(help="A corpus by its suffix (.txt: one text a line), for densities and held-out effects.")
+        Path | None,
+        typer.Option(help="A corpus by its suffix (.txt: one text a line), for densities and held-out effects."),
     ] = None,
     site: Annotated[str, typer.Option(help="Which neurons: mlp, attention, residual, embed.")] = "mlp",
     target: Annotated[
