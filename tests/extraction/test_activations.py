@@ -221,7 +221,14 @@ class TestNothingIsLeft:
         np.testing.assert_array_equal(quiet(model, TEXTS)["mlp"], expected)
 
     def test_a_real_interrupt(self):
-        """SIGINT while a forward runs, as from the stop button of a notebook."""
+        """SIGINT while a forward runs, as from the stop button of a notebook; a shell's background job ignores it."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            self.interrupted_by_a_signal()
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def interrupted_by_a_signal(self) -> None:
         model = families.build("bert")
         hooks = hook_counts(model.module)
         model.side_for()
