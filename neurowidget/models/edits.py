@@ -36,7 +36,8 @@ class Columns:
     @cached_property
     def tensor(self) -> Tensor:
         """`index` as int64."""
-        return torch.tensor(self.index or (), dtype=torch.long)
+        with torch.inference_mode(False):  # it is kept, and later forwards may want gradients
+            return torch.tensor(self.index or (), dtype=torch.long)
 
     def of(self, values: Tensor) -> Tensor:
         """These columns of (..., width)."""

@@ -12,10 +12,13 @@ from hand_model import hand_model
 
 from neurowidget.models.interventions import (
     Ablate,
+    Clamp,
     InterventionNeverFired,
+    Patch,
     Scale,
     Set,
     active_interventions,
+    describe,
 )
 from neurowidget.neuron import LayerSite
 
@@ -104,3 +107,28 @@ def test_one_silent_intervention_among_working_ones_raises():
     block = t5.intervene(Ablate("encoder.L0.mlp[0]"), Ablate("decoder.L1.mlp[0]"))
     with pytest.raises(InterventionNeverFired, match=r"decoder\.L1\.mlp"), block:
         encoder(**inputs)
+
+
+@pytest.mark.parametrize(
+    "intervention",
+    [
+        Ablate("L1.mlp[0]"),
+        Ablate("L1.mlp[0]", "mean", reference=["one two three four five"] * 400),
+        Ablate("L1.mlp[0]", "resample", reference=["one two three four five"] * 400),
+        Set("L1.mlp[0]", 2.0),
+        Scale("L1.mlp[0]", 2.0),
+        Clamp("L1.mlp[0]", 0, 1),
+        Patch("L1.mlp", "The film was good"),
+    ],
+    ids=describe,
+)
+def test_gradients_also_after_a_forward_without(intervention):
+    """What an intervention keeps from its first forward, in inference mode, must serve one that wants gradients."""
+    model = families.model("bert")
+    batch = model.encode(["The film was good"])
+    with model.intervene(intervention):
+        model.forward(batch)
+        value = model.module.get_input_embeddings()(batch.input_ids).detach().requires_grad_()
+        found = model.module(inputs_embeds=value, attention_mask=batch.attention_mask).logits.sum()
+        (gradient,) = torch.autograd.grad(found, value)
+    assert gradient.abs().sum() > 0
