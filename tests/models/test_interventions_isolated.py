@@ -128,7 +128,6 @@ def test_gradients_also_after_a_forward_without(intervention):
     batch = model.encode(["The film was good"])
     with model.intervene(intervention):
         model.forward(batch)
-        value = model.module.get_input_embeddings()(batch.input_ids).detach().requires_grad_()
-        found = model.module(inputs_embeds=value, attention_mask=batch.attention_mask).logits.sum()
-        (gradient,) = torch.autograd.grad(found, value)
+        weight = model.module.get_input_embeddings().weight
+        (gradient,) = torch.autograd.grad(model.forward(batch, grad=True).logits.sum(), weight)
     assert gradient.abs().sum() > 0
