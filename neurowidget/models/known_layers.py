@@ -8,7 +8,7 @@ head can likewise be made to read one token of each text, where nothing else of 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -92,7 +92,8 @@ def known_layers(model: NeuronModel, batch: Batch) -> KnownLayers | None:
     ):
         return None
     for part in model.module.modules():
-        if part._forward_hooks or part._forward_pre_hooks or hasattr(part, "_hf_hook") or "forward" in part.__dict__:
+        given = [*part._forward_hooks.values(), *part._forward_pre_hooks.values()]
+        if any(map(_does_something, given)) or hasattr(part, "_hf_hook") or "forward" in part.__dict__:
             return None
     forms: list[int | None] = []
     handles = [block.register_forward_hook(lambda _, args, output: forms.append(_form(output))) for block in blocks]
@@ -108,6 +109,13 @@ def known_layers(model: NeuronModel, batch: Batch) -> KnownLayers | None:
     head = model.architecture.head
     head = head if isinstance(head, nn.Linear) and head not in blocks else None
     return KnownLayers(blocks, tuple(found[site] for site in sites), forms[0] or 0, head)
+
+
+def _does_something(hook: Callable[..., Any]) -> bool:
+    """Whether a hook may see or change a forward; those that Transformers leaves behind after a call with
+    output_hidden_states only collect in another such call.
+    """
+    return getattr(hook, "__module__", None) != "transformers.utils.output_capturing"
 
 
 def _form(output: Any) -> int | None:

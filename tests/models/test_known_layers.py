@@ -97,3 +97,17 @@ def test_layers_are_not_skipped_where_that_could_be_noticed():
     assert known_layers(model, batch) is None  # somebody else's
     del model.module.transformer.h[0].forward
     assert known_layers(model, batch) is not None
+
+
+def test_hooks_that_transformers_leaves_behind_do_not_matter():
+    """After one call with output_hidden_states its modules keep hooks that only collect in another such call."""
+    model = families.build("gpt2")
+    batch = model.encode(TEXTS)
+    with torch.no_grad():
+        asked = model.module(**batch.kwargs(), output_hidden_states=True)
+    assert any(part._forward_hooks for part in model.module.modules())
+    known = known_layers(model, batch)
+    assert known is not None
+    with known.up_to(1, range(len(TEXTS))):
+        logits = model.forward(batch)["logits"]
+    torch.testing.assert_close(logits, asked["logits"], rtol=1e-5, atol=2e-5)

@@ -108,6 +108,7 @@ class Rectified(nn.Module):
         )
         for block in self.blocks:
             block[0].weight = nn.Parameter(torch.randn(4, 4, generator=generator))
+            block[0].bias = nn.Parameter(torch.rand(4, generator=generator))
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         x = self.words(input_ids)
