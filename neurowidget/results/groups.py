@@ -1,4 +1,4 @@
-"""Neurons that belong together, within a model and across models; the neuron axis runs over all sites one after the other."""
+"""Neurons that belong together, within a model and across models."""
 
 from __future__ import annotations
 
@@ -8,36 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from neurowidget.neuron import LayerSite, Neuron, as_neuron
+from neurowidget.neuron import Neuron
 from neurowidget.results.base import Result, read_only
+from neurowidget.results.neuron_axis import OverNeurons, neuron_at
 
 
-@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class OverNeurons(Result):
-    """What has an axis of neurons: those of `sites` ("L0.mlp", "L1.mlp", ...), each with its width, in order."""
-
-    sites: tuple[str, ...]
-    widths: tuple[int, ...]
-
-    @property
-    def count(self) -> int:
-        """How many neurons there are."""
-        return sum(self.widths)
-
-    def neuron_at(self, place: int) -> Neuron:
-        """The neuron at a place of the neuron axis."""
-        which = int(np.searchsorted(np.cumsum(self.widths), place, side="right"))
-        address = LayerSite.parse(self.sites[which])
-        return Neuron(address.layer, int(place - sum(self.widths[:which])), address.site, address.stack)
-
-    def place_of(self, neuron: Neuron | str) -> int:
-        """Where on the neuron axis a neuron stands; raises IndexError when it is not there."""
-        n = as_neuron(neuron)
-        if str(n.address) in self.sites:
-            which = self.sites.index(str(n.address))
-            if n.index < self.widths[which]:
-                return sum(self.widths[:which]) + n.index
-        raise IndexError(f"{n} is not here; here are the neurons of {', '.join(self.sites)}")
+class _Checked(OverNeurons):
+    """Arrays that are frozen and must have their shape."""
 
     def _check(self, name: str, dtype: Any, shape: tuple[int | None, ...]) -> None:
         array = read_only(getattr(self, name), dtype)
@@ -47,7 +24,7 @@ class OverNeurons(Result):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class NeuronGroups(OverNeurons):
+class NeuronGroups(_Checked):
     """Groups of neurons. `labels` int32 (neuron,) is the group of each, -1 for a neuron that is constant.
 
     Groups are numbered in the order of their first neurons. `representatives` int64 (group,) is the place of the neuron
@@ -115,7 +92,7 @@ class NeuronGroups(OverNeurons):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class NeuronFactors(OverNeurons):
+class NeuronFactors(_Checked):
     """Factors of non-negative activations: max(a, 0) ~ token_weights @ loadings.
 
     `loadings` float32 (factor, neuron), `token_weights` float32 (token, factor), factors by falling share of what they
@@ -147,7 +124,7 @@ class NeuronFactors(OverNeurons):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class NeuronMatches(OverNeurons):
+class NeuronMatches(_Checked):
     """How well each neuron of the first model is found again in the others.
 
     `scores` float32 (neuron,) is the score of the method (`score_name`); `found` float32 (model, neuron) the same for
@@ -183,10 +160,7 @@ class NeuronMatches(OverNeurons):
         place = int(self.partners[model, self.place_of(neuron)])
         if place < 0:
             return None
-        sites, widths = self.other_sites[model], self.other_widths[model]
-        which = int(np.searchsorted(np.cumsum(widths), place, side="right"))
-        address = LayerSite.parse(sites[which])
-        return Neuron(address.layer, int(place - sum(widths[:which])), address.site, address.stack)
+        return neuron_at(self.other_sites[model], self.other_widths[model], place)
 
     def to_columns(self) -> dict[str, list[Any]]:
         return {
@@ -227,7 +201,7 @@ class LayerSimilarity(Result):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class NeuronMap(OverNeurons):
+class NeuronMap(_Checked):
     """A place on a plane for each neuron, float32 (neuron, 2); near neurons fire on the same tokens."""
 
     places: np.ndarray

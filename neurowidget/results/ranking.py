@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from neurowidget.neuron import LayerSite, Neuron, as_neuron
-from neurowidget.results.base import Result, read_only
+from neurowidget.neuron import LayerSite, Neuron
+from neurowidget.results.base import read_only
+from neurowidget.results.neuron_axis import OverNeurons
 from neurowidget.results.probe import LinearProbe
 
 
@@ -125,7 +126,7 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class NeuronRanking(Result):
+class NeuronRanking(OverNeurons):
     """All neurons of some layers and sites, ranked by how much they carry a concept.
 
     Neurons stand in the order of `sites` ("L0.mlp", "L1.mlp": `widths` neurons each), by index within: this is the
@@ -138,8 +139,6 @@ class NeuronRanking(Result):
 
     method: str
     score_name: str
-    sites: tuple[str, ...]
-    widths: tuple[int, ...]
     classes: tuple[Any, ...]
     scores: np.ndarray
     class_scores: np.ndarray
@@ -148,6 +147,8 @@ class NeuronRanking(Result):
     report: RankingReport | None = None
     probe: LinearProbe | None = None
     details: dict[str, Any] = field(default_factory=dict)
+
+    absent: ClassVar[str] = "was not ranked; ranked were"
 
     def __post_init__(self) -> None:
         for name, dtype in (
@@ -168,7 +169,7 @@ class NeuronRanking(Result):
             raise ValueError(f"order should have each of 0 to {count - 1} once")
 
     def __repr__(self) -> str:
-        shown = ", ".join(str(self._neuron(place)) for place in self.order[:3])
+        shown = ", ".join(str(self.neuron_at(place)) for place in self.order[:3])
         held_out = f"; held-out {self.report.score_name} {self.report.held_out:.3f}" if self.report else ""
         return (
             f"NeuronRanking({self.method}: {shown}, ... of {len(self)} neurons, {len(self.classes)} classes{held_out})"
@@ -202,7 +203,7 @@ class NeuronRanking(Result):
 
     def top(self, k: int = 20) -> list[tuple[Neuron, float]]:
         """The first k neurons with their scores."""
-        return [(self._neuron(place), float(self.scores[place])) for place in self.order[:k]]
+        return [(self.neuron_at(place), float(self.scores[place])) for place in self.order[:k]]
 
     def for_class(self, label: Any) -> NeuronRanking:
         """The ranking for one class: its scores and signs, ordered by them; raises KeyError for another label."""
@@ -223,15 +224,6 @@ class NeuronRanking(Result):
         """The score of one neuron; raises IndexError when it was not ranked."""
         return float(self.scores[self.place_of(neuron)])
 
-    def place_of(self, neuron: Neuron | str) -> int:
-        """Where on the neuron axis of the arrays a neuron stands; raises IndexError when it was not ranked."""
-        n = as_neuron(neuron)
-        if str(n.address) in self.sites:
-            which = self.sites.index(str(n.address))
-            if n.index < self.widths[which]:
-                return sum(self.widths[:which]) + n.index
-        raise IndexError(f"{n} was not ranked; ranked were the neurons of {', '.join(self.sites)}")
-
     def to_columns(self) -> dict[str, list[Any]]:
         """One row per neuron, the one that carries most first."""
         order = self.order
@@ -245,8 +237,3 @@ class NeuronRanking(Result):
         for label, scores in zip(self.classes, self.class_scores, strict=True):
             columns[f"{label}"] = scores[order].tolist()
         return columns
-
-    def _neuron(self, place: int) -> Neuron:
-        which = int(np.searchsorted(np.cumsum(self.widths), place, side="right"))
-        address = LayerSite.parse(self.sites[which])
-        return Neuron(address.layer, int(place - sum(self.widths[:which])), address.site, address.stack)

@@ -7,7 +7,7 @@ from made_activations import activations
 import neurowidget as nw
 from neurowidget.analysis.grouping import METHODS
 from neurowidget.analysis.grouping.pca_map import pca_map
-from neurowidget.results.groups import OverNeurons
+from neurowidget.results.neuron_axis import OverNeurons
 from neurowidget.results.storage import load
 
 VALUES = np.abs(np.random.default_rng(0).normal(size=(2, 60, 16)))
