@@ -136,3 +136,17 @@ def longest_input(module: nn.Module, tokenizer: Any, config: Any) -> int | None:
         declared = [getattr(config, name, None) for name in names]
         limits += [positions for positions in declared if isinstance(positions, int) and positions > 0]
     return min(limits, default=None)
+
+
+def tied_embeddings(module: nn.Module, declared: nn.Module) -> list[nn.Module]:
+    """The word-embedding modules: T5 and BART have one for each stack, and a third that never runs, of one weight.
+
+    Which of them runs is seen in a forward; `declared`, what the model says, where nothing shares its weight.
+    """
+    weight = getattr(declared, "weight", None)
+    tied: list[nn.Module] = [
+        part
+        for part in module.modules()
+        if weight is not None and isinstance(part, nn.Embedding) and part.weight is weight
+    ]
+    return tied or [declared]

@@ -9,7 +9,7 @@ of the text itself all along: positions that a model reads from ids (RoBERTa's s
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from neurowidget.models.hook_places import refuse_compiled
+from neurowidget.models.inspection import tied_embeddings
 from neurowidget.models.progress import StopFlag, check
 from neurowidget.models.targets import Target, run_recorded
 
@@ -32,7 +33,7 @@ class WordEmbeddings:
         if model.architecture.embeddings is None:
             raise ValueError(f"{model.name} has no word embedding that was found, so its input tokens have no gradient")
         self.model, self.batch = model, batch
-        self.modules = _modules(model, model.architecture.embeddings)
+        self.modules = tied_embeddings(model.module, model.architecture.embeddings)
         refuse_compiled(model.module, self.modules)
         found: list[tuple[nn.Module, Tensor]] = []
         with self._first_call(lambda module, output: found.append((module, output))):
@@ -117,14 +118,3 @@ class Explained:
         """F(x), or F(x') with at=0."""
         with torch.no_grad():
             return float(self(torch.tensor([at])))
-
-
-def _modules(model: NeuronModel, declared: nn.Module) -> Sequence[nn.Module]:
-    """The word-embedding modules: T5 and BART have one for each stack, and a third that never runs, of one weight."""
-    weight = getattr(declared, "weight", None)
-    tied = [
-        part
-        for part in model.module.modules()
-        if weight is not None and isinstance(part, nn.Embedding) and part.weight is weight
-    ]
-    return tied or [declared]

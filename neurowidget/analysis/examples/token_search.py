@@ -22,6 +22,7 @@ from neurowidget.models import hooks
 from neurowidget.models.batching import encode_one
 from neurowidget.models.decoding import decode
 from neurowidget.models.hook_places import refuse_compiled
+from neurowidget.models.inspection import tied_embeddings
 from neurowidget.models.progress import StopFlag
 from neurowidget.neuron import LayerSite, Neuron
 
@@ -50,7 +51,7 @@ class TokenSearch:
         if model.max_length is not None and length + len(self.frame.framed([])) > model.max_length:
             raise ValueError(f"length={length}: {model.name} takes {model.max_length} tokens, special ones included")
         self.real = real_tokens(model)
-        self.modules = _embedding_modules(model.module, model.architecture.embeddings)
+        self.modules = tied_embeddings(model.module, model.architecture.embeddings)
         refuse_compiled(model.module, self.modules)
         self.runs = 0
         self._table: Tensor | None = None
@@ -214,14 +215,3 @@ def windows_around(model: NeuronModel, text: str, start: int, length: int) -> np
     firsts = range(max(0, at - length + 1), min(at, len(kept) - length) + 1)
     ids = [token for token, _ in kept]
     return np.array([ids[first : first + length] for first in firsts], dtype=np.int64).reshape(-1, length)
-
-
-def _embedding_modules(root: nn.Module, declared: nn.Module) -> list[nn.Module]:
-    """The word-embedding modules: seq2seq models have several of one weight, and which of them runs is seen in a forward."""
-    weight = getattr(declared, "weight", None)
-    tied: list[nn.Module] = [
-        part
-        for part in root.modules()
-        if weight is not None and isinstance(part, nn.Embedding) and part.weight is weight
-    ]
-    return tied or [declared]
