@@ -8,6 +8,7 @@ No method changes a corpus: each gives a new one.
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
@@ -30,14 +31,14 @@ Change = Callable[[Iterator[Sentence]], Iterator[Sentence]]
 __all__ = ["UNNAMED", "Corpus", "Labels", "Sentence", "StreamedCorpus"]
 
 
-class _Sentences:
+class _Sentences(ABC):
     """What both kinds of corpus can do."""
 
     name: str
 
+    @abstractmethod
     def sentences(self) -> Iterator[Sentence]:
         """The sentences in order, from the first, as often as it is called."""
-        raise NotImplementedError
 
     def __iter__(self) -> Iterator[str]:
         return (sentence.text for sentence in self.sentences())
@@ -97,8 +98,9 @@ class _Sentences:
             )
         return dict(counts.most_common())
 
+    @abstractmethod
     def _changed(self, change: Change) -> Self:
-        raise NotImplementedError
+        """The corpus whose sentences are `change` of those of this one."""
 
 
 class Corpus(_Sentences):
