@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "scripts"))
-from fetch_brown import universal  # noqa: E402 - a script beside this folder, no package
+from fetch_brown import universal
+
 
 def sentences(folder: Path) -> Iterator[tuple[list[str], list[str]]]:
     """Words and tags of every sentence of 6 to 40 words."""
